@@ -1,0 +1,462 @@
+"""What the parts of qiot say to each other: frozen values with no behaviour of their own.
+
+Nothing here knows a protocol, a platform or a cloud. SSIDs are bytes, because GBK and hidden networks exist
+(IEEE 802.11: 0 to 32 octets, no character set). Secrets never show themselves.
+"""
+
+from __future__ import annotations
+
+import enum
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Final, NoReturn, Protocol, final
+
+import attrs
+
+__all__ = [
+    "AckRecipe",
+    "CloudLink",
+    "Credentials",
+    "Event",
+    "Failure",
+    "Grant",
+    "IpConfig",
+    "Message",
+    "Network",
+    "Offer",
+    "Outcome",
+    "Peer",
+    "Reason",
+    "Secret",
+    "Security",
+    "SsidClue",
+    "Step",
+    "show_ssid",
+]
+
+SSID_MAX: Final = 32
+"""Longest SSID in octets (IEEE 802.11, 9.4.2.2)."""
+
+
+@final
+class Secret:
+    """A password, token or key that never shows itself in repr, logs, formatting, pickles or tracebacks.
+
+    Args:
+        value: The octets, or text that is taken as UTF-8.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes | str) -> None:
+        self._value = value.encode() if isinstance(value, str) else bytes(value)
+
+    def reveal(self) -> bytes:
+        """The octets. Call it only where they go onto the wire or into a key."""
+        return self._value
+
+    def text(self) -> str:
+        """The octets as UTF-8 text.
+
+        Raises:
+            UnicodeDecodeError: The secret is not UTF-8; its message would show octets, so never log it.
+        """
+        return self._value.decode()
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value, other._value)
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled: pass it on in memory or store it through Storage")
+
+
+class Step(enum.StrEnum):
+    """Where a session is, and which step an event speaks of; `rank` gives the order of the way."""
+
+    IDLE = "idle"
+    LISTENING = "listening"
+    JOINING = "joining"
+    REGISTERING = "registering"
+    CONNECTING = "connecting"
+    AWAITING_GRANT = "awaiting grant"
+    BINDING = "binding"
+    JOINED = "joined"
+    BOUND = "bound"
+    FAILED = "failed"
+
+    @property
+    def rank(self) -> int:
+        """Position on the way from idle (0) to bound; failed is last and no part of the way."""
+        return list(Step).index(self)
+
+
+class Outcome(enum.StrEnum):
+    """What happened in a step."""
+
+    STARTED = "started"
+    PROGRESS = "progress"
+    OK = "ok"
+    RETRY = "retry"
+    FAILED = "failed"
+
+
+class Reason(enum.StrEnum):
+    """Why something failed. The edges map it to the numbers of each wire; `hint` says what to do."""
+
+    CONFIGURATION = "configuration"
+    MEDIUM = "medium"
+    PORT_BUSY = "port busy"
+    NO_PERMISSION = "no permission"
+    NOT_SUPPORTED = "not supported"
+    PLATFORM = "platform"
+    STORAGE = "storage"
+    BAD_MESSAGE = "bad message"
+    BAD_FIELD = "bad field"
+    WRONG_PASSWORD = "wrong password"  # noqa: S105 - a reason, not a password
+    HANDSHAKE_TIMEOUT = "handshake time-out"
+    NO_SUCH_AP = "no such access point"
+    ASSOCIATION_REFUSED = "association refused"
+    DHCP = "no address by DHCP"
+    JOIN_TIMEOUT = "join time-out"
+    UNSUPPORTED_SECURITY = "unsupported security"
+    JOIN_OTHER = "join failed"
+    NO_SAVED_NETWORK = "no saved network"
+    DNS = "name not resolved"
+    TCP = "not reachable"
+    TLS = "TLS"
+    HTTP = "HTTP status"
+    CLOUD_TIMEOUT = "cloud did not answer"
+    CLOUD_MALFORMED = "cloud answer not understood"
+    REGISTRATION_REFUSED = "registration refused"
+    MQTT_REFUSED = "MQTT connection refused"
+    MQTT_SUBSCRIBE = "MQTT subscription refused"
+    MQTT_LOST = "MQTT connection lost"
+    TOKEN_SEND = "token not delivered"  # noqa: S105 - a reason, not a token
+    TOKEN_REFUSED = "token refused"  # noqa: S105
+    TOKEN_MALFORMED = "token reply not understood"  # noqa: S105
+    TOKEN_NO_REPLY = "token not answered"  # noqa: S105
+    GRANT_TIMEOUT = "no token came"
+    TIMEOUT = "time-out"
+    STOPPED = "stopped"
+    METHOD_ENDED = "method ended"
+    INTERNAL = "internal error"
+
+    @property
+    def hint(self) -> str:
+        """What a user can do about it, one sentence."""
+        return _HINTS[self]
+
+
+_HINTS: Final[Mapping[Reason, str]] = {
+    Reason.CONFIGURATION: "Correct what the message names and start again.",
+    Reason.MEDIUM: "Check the interface and the address that the message names.",
+    Reason.PORT_BUSY: "Stop the other program on this port (ss -lunp shows it) or choose another with --udp.",
+    Reason.NO_PERMISSION: "Run as root or give the program the capability that the message names.",
+    Reason.NOT_SUPPORTED: "Choose another method or HAL, or install what the message names.",
+    Reason.PLATFORM: "Look at the platform's own log for the step that failed.",
+    Reason.STORAGE: "Check that the folder exists, is writable and has room.",
+    Reason.BAD_MESSAGE: "Use a sender that speaks this protocol; the message was ignored.",
+    Reason.BAD_FIELD: "Correct the field that the log names and send again.",
+    Reason.WRONG_PASSWORD: "Check the Wi-Fi password and send it again.",
+    Reason.HANDSHAKE_TIMEOUT: "Check the Wi-Fi password, move closer to the router and send again.",
+    Reason.NO_SUCH_AP: "Check the network's name, and that it is on a band this device has.",
+    Reason.ASSOCIATION_REFUSED: "The router refused the device: look at its device limit and MAC filter.",
+    Reason.DHCP: "The router gave no address: check its DHCP server and its pool.",
+    Reason.JOIN_TIMEOUT: "Move closer to the router and send again.",
+    Reason.UNSUPPORTED_SECURITY: "Set the router to WPA2 or WPA3 personal.",
+    Reason.JOIN_OTHER: "Look at the platform's Wi-Fi log, then send again.",
+    Reason.NO_SAVED_NETWORK: "Provision the device first.",
+    Reason.DNS: "Check the device's DNS server and the host's name.",
+    Reason.TCP: "Check that the network leads to the internet and that no firewall is in the way.",
+    Reason.TLS: "Check the device's clock, the CA file and the device's certificate or key.",
+    Reason.HTTP: "Check the registration URL; a proxy or captive portal may be in the way.",
+    Reason.CLOUD_TIMEOUT: "Check the network's way to the cloud and try again.",
+    Reason.CLOUD_MALFORMED: "Check the URL: what answered is not this cloud.",
+    Reason.REGISTRATION_REFUSED: (
+        "Check product id, device name and product secret, and that dynamic registration is on in the console."
+    ),
+    Reason.MQTT_REFUSED: "Check the device secret and the clock; the cloud takes one connection per 5 s.",
+    Reason.MQTT_SUBSCRIBE: "Check that the product's topics allow this device.",
+    Reason.MQTT_LOST: "Check the network; another device with the same name takes the connection over.",
+    Reason.TOKEN_SEND: "Check the network's way to the cloud and start again from the phone.",
+    Reason.TOKEN_REFUSED: "The token has expired or was used: start again from the phone.",
+    Reason.TOKEN_MALFORMED: "Check the MQTT URL: what answered is not this cloud.",
+    Reason.TOKEN_NO_REPLY: "Start again from the phone; the cloud took the token but said nothing.",
+    Reason.GRANT_TIMEOUT: "Start again from the phone: it has to send the token after the device joined.",
+    Reason.TIMEOUT: "Start again and send the credentials from the phone.",
+    Reason.STOPPED: "Start again when ready.",
+    Reason.METHOD_ENDED: "Look at the event before this one, or choose another method.",
+    Reason.INTERNAL: "This is a fault in qiot: please report it with the log.",
+}
+
+
+class Security(enum.StrEnum):
+    """How a Wi-Fi network protects itself, as a scan tells."""
+
+    OPEN = "open"
+    WEP = "wep"
+    WPA = "wpa"
+    WPA2 = "wpa2"
+    WPA3 = "wpa3"
+    WPA2_WPA3 = "wpa2/wpa3"
+    ENTERPRISE = "enterprise"
+    UNKNOWN = "unknown"
+
+
+@attrs.frozen
+class Peer:
+    """Who speaks. Answers, errors and arbitration between phones go by it.
+
+    Attributes:
+        method: The method it came by, such as "soft_ap".
+        address: Its address on the medium: "host:port", a MAC, a Bluetooth address.
+        link: Counts connections of one address, on media that have them.
+    """
+
+    method: str
+    address: str
+    link: int = 0
+
+
+@attrs.frozen
+class SsidClue:
+    """What an old ESP-TOUCH or AirKiss datum says of an SSID that it does not carry.
+
+    Attributes:
+        length: SSID length in octets, 0 to 32.
+        crc8: The protocol's CRC-8 over the SSID.
+        bssid_crc8: The same over the BSSID, where the protocol has it.
+    """
+
+    length: int
+    crc8: int
+    bssid_crc8: int | None = None
+
+
+@attrs.frozen
+class Credentials:
+    """How to join a network.
+
+    Attributes:
+        ssid: 1 to 32 octets; None where only a clue is known and a scan has to find it.
+        password: Passphrase or 64-digit PSK; empty for an open network.
+        bssid: Six octets, where the sender named one access point.
+        channel: IEEE channel number, where it is known.
+        clue: What is known instead of the SSID.
+    """
+
+    ssid: bytes | None
+    password: Secret
+    bssid: bytes | None = None
+    channel: int | None = None
+    clue: SsidClue | None = None
+
+
+@attrs.frozen
+class Grant:
+    """The right to bind: what the phone got from the cloud, derived, or what the device minted itself.
+
+    Attributes:
+        cloud: The cloud it is for, such as "tencent".
+        value: The token.
+        endpoint: Where to connect, where the phone says so (thing.network's `mq` and `port`).
+        params: What else the phone gave (bid, userId, tz, country); never secret.
+    """
+
+    cloud: str
+    value: Secret
+    endpoint: str | None = None
+    params: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+
+
+@attrs.frozen
+class AckRecipe:
+    """What the phone wants to hear after the join, as far as the credentials' codec knows it.
+
+    Attributes:
+        protocol: The codec that builds the datagram once the address is known.
+        port: UDP port of the phone.
+        data: The protocol's own octets (a random byte, a length, a port mark).
+    """
+
+    protocol: str
+    port: int
+    data: bytes = b""
+
+
+@attrs.frozen
+class Message:
+    """One message from the cloud.
+
+    Attributes:
+        topic: Full topic name.
+        payload: Its octets.
+    """
+
+    topic: str
+    payload: bytes
+
+
+class CloudLink(Protocol):
+    """An open connection to a cloud; it outlives the bind and is handed to the application."""
+
+    @property
+    def connected(self) -> bool:
+        """False once the connection is lost or closed."""
+        ...
+
+    async def subscribe(self, topic: str, handler: Callable[[Message], None], qos: int = 0) -> None:
+        """Hand every message of `topic` to `handler`, in the order they come.
+
+        Raises:
+            CloudError: Refused (MQTT_SUBSCRIBE), lost (MQTT_LOST) or not answered (CLOUD_TIMEOUT).
+        """
+        ...
+
+    async def publish(self, topic: str, payload: bytes, qos: int = 0) -> int:
+        """Send; with QoS 1 return when the cloud has it. Gives the packet id.
+
+        Raises:
+            CloudError: Lost (MQTT_LOST) or not answered (CLOUD_TIMEOUT).
+        """
+        ...
+
+    async def wait_lost(self) -> Failure | None:
+        """Return when the connection is gone: why, or None where `close` was called."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect. Idempotent; nothing of it is left afterwards."""
+        ...
+
+
+@attrs.frozen
+class Offer:
+    """What a method has learned from one peer.
+
+    Attributes:
+        peer: Who offers.
+        credentials: How to join, or None where the offer is only a grant.
+        grant: The right to bind, where it came along.
+        reached: The last step that a chip has already done by itself; LISTENING where it has done none.
+        ack: What the phone wants to hear after the join.
+        link: The open connection, where a chip brings its own (reached CONNECTING or later).
+    """
+
+    peer: Peer
+    credentials: Credentials | None = None
+    grant: Grant | None = None
+    reached: Step = Step.LISTENING
+    ack: AckRecipe | None = None
+    link: CloudLink | None = attrs.field(default=None, eq=False)
+
+
+@attrs.frozen
+class Failure:
+    """Which step failed, why, and what to do; `str()` says it in one line.
+
+    Attributes:
+        step: The step it happened in.
+        reason: The typed reason, the same for phone, log and program.
+        code: The number the wire, the platform or the cloud gave.
+        text: What was wrong in detail.
+        hint: What to do.
+    """
+
+    step: Step
+    reason: Reason
+    code: int | None = None
+    text: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        code = "" if self.code is None else f" ({self.code})"
+        text = f": {self.text}" if self.text and self.text != self.reason.value else ""
+        return f"{self.step} failed: {self.reason}{code}{text} - {self.hint or self.reason.hint}"
+
+
+@attrs.frozen
+class Event:
+    """One thing that happened in a session.
+
+    Attributes:
+        seq: Counts the session's events from 1.
+        t: Monotonic seconds since the session's start.
+        attempt: Counts joins from 1; 0 before the first.
+        step: Which step.
+        outcome: What happened in it.
+        peer: Whom it concerns, where it concerns one.
+        failure: Why, where the outcome is failed or retry.
+        detail: Facts worth showing; never secret.
+    """
+
+    seq: int
+    t: float
+    attempt: int
+    step: Step
+    outcome: Outcome
+    peer: Peer | None = None
+    failure: Failure | None = None
+    detail: Mapping[str, str | int | float | bool] = attrs.field(factory=dict, hash=False)
+
+
+@attrs.frozen
+class IpConfig:
+    """What the station got.
+
+    Attributes:
+        address: IPv4 address, dotted.
+        prefix: Prefix length, 0 to 32.
+        gateway: Default router, where there is one.
+    """
+
+    address: str
+    prefix: int = 24
+    gateway: str | None = None
+
+
+@attrs.frozen
+class Network:
+    """One access point as a scan saw it.
+
+    Attributes:
+        ssid: 0 to 32 octets; empty where it is hidden.
+        bssid: Six octets.
+        channel: IEEE channel number.
+        signal: dBm, -100 to 0.
+        security: How it protects itself.
+    """
+
+    ssid: bytes
+    bssid: bytes
+    channel: int
+    signal: int
+    security: Security
+
+
+def show_ssid(ssid: bytes | None) -> str:
+    r"""An SSID for people: UTF-8 where it is UTF-8 and printable, else with \x escapes."""
+    if ssid is None:
+        return "(unknown)"
+    try:
+        text = ssid.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if text and text.isprintable():
+        return text
+    return repr(ssid)[2:-1]

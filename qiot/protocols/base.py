@@ -1,0 +1,169 @@
+"""What every codec is: bytes in, outputs out, and nothing else.
+
+A codec knows one wire. It opens no socket, reads no clock, logs nothing: monotonic time comes in as `now`, wall
+clock and random source are given to its constructor. Its outputs are carried out by a driver. The invariant that
+is fuzzed: any input gives outputs or `ProtocolError`, in bounded memory and time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias
+
+import attrs
+
+from qiot.model import Event, Failure, Offer, Peer
+
+__all__ = [
+    "Answer",
+    "Ask",
+    "Codec",
+    "Connected",
+    "Drop",
+    "Heard",
+    "Input",
+    "Lost",
+    "Mtu",
+    "News",
+    "Offer",
+    "Output",
+    "Question",
+    "Refused",
+    "Seen",
+    "Send",
+    "Subscribed",
+]
+
+Question: TypeAlias = Literal["scan", "log", "errors", "identity"]
+
+
+@attrs.frozen
+class Connected:
+    """The peer has opened a link."""
+
+
+@attrs.frozen
+class Mtu:
+    """The link's ATT MTU in octets, 23 to 517."""
+
+    size: int
+
+
+@attrs.frozen
+class Subscribed:
+    """The peer listens (or no longer listens) to a characteristic."""
+
+    char: str
+    on: bool = True
+
+
+@attrs.frozen
+class Lost:
+    """The link is gone."""
+
+
+Input: TypeAlias = bytes | Connected | Mtu | Subscribed | Lost
+
+
+@attrs.frozen
+class Send:
+    """Octets to go out.
+
+    Attributes:
+        port: The door's name, as in `feed`.
+        data: The octets.
+        to: Whom to.
+        confirm: Wait until the other side has it, where the medium can tell.
+        label: What it is, in a few words for the log.
+    """
+
+    port: str
+    data: bytes
+    to: Peer
+    confirm: bool = False
+    label: str = ""
+
+
+@attrs.frozen
+class Ask:
+    """The codec needs something of the device to answer `peer`; it comes back through `tell` as `Answer`."""
+
+    what: Question
+    peer: Peer
+
+
+@attrs.frozen
+class Answer:
+    """The answer to an `Ask`.
+
+    Attributes:
+        what: The question.
+        peer: Who asked.
+        lines: The answer as the wire's own octets, one item each: log entries, error records.
+        values: The answer as fields (identity).
+    """
+
+    what: Question
+    peer: Peer
+    lines: Sequence[bytes] = ()
+    values: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+
+
+@attrs.frozen
+class Drop:
+    """End the link to `peer`."""
+
+    peer: Peer
+
+
+@attrs.frozen
+class Seen:
+    """Something of this protocol is in the air; a hopper stays the longer the heavier it is.
+
+    Attributes:
+        weight: 0 (a hint) to 1 (about to be complete).
+        channel: Where, or None.
+        text: What, for people.
+    """
+
+    weight: float
+    channel: int | None
+    text: str
+
+
+@attrs.frozen
+class Refused:
+    """Input that was no good. The session notes it, and answers the `Ask("errors")` that follows it."""
+
+    peer: Peer
+    failure: Failure
+
+
+Output: TypeAlias = Send | Ask | Drop | Seen | Refused | Offer
+Heard: TypeAlias = Ask | Seen | Refused | Offer
+"""What a listener passes on to the session: every output that is not for the medium."""
+News: TypeAlias = Event | Answer
+
+
+class Codec(Protocol):
+    """One wire, device side or phone side."""
+
+    def feed(self, port: str, data: Input, peer: Peer, now: float) -> Sequence[Output]:
+        """Take what came in by the door `port` from `peer` at `now`.
+
+        Raises:
+            ProtocolError: The input is not of this protocol and the protocol has no answer for that.
+        """
+        ...
+
+    def tell(self, news: News, now: float) -> Sequence[Output]:
+        """Report a session event, or the answer to an `Ask`, the way this wire reports it."""
+        ...
+
+    def deadline(self) -> float | None:
+        """When `tick` is due, in monotonic seconds; None where nothing is waiting."""
+        ...
+
+    def tick(self, now: float) -> Sequence[Output]:
+        """Wire time-outs and wire repeats that are due at `now`."""
+        ...
