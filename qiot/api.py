@@ -1,0 +1,414 @@
+"""The public face: one class that provisions this device, with an event stream."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import attrs
+
+from qiot.cloud.binder import Binder
+from qiot.cloud.tencent.binder import TencentBinder
+from qiot.cloud.tencent.thing import Thing
+from qiot.cloud.transport import HostTransport
+from qiot.device_info import DeviceInfo, load_device_info, save_device_info
+from qiot.errors import ConfigurationError, NotSupportedError, QiotError
+from qiot.hal.contract import Platform, Slot, SoftApSpec, Storage, Transport
+from qiot.hal.registry import PlatformSpec, open_platform
+from qiot.log import get_logger
+from qiot.model import CloudLink, Event, Failure, Grant, Reason, Secret, Step
+from qiot.wifi_config.dev_log import DevLog
+from qiot.wifi_config.error_log import ErrorLog
+from qiot.wifi_config.log_service import LOG_PORT, LogService, log_access_point
+from qiot.wifi_config.methods import parse_methods
+from qiot.wifi_config.session import Session, SessionResult
+from qiot.wifi_config.settings import Settings
+
+__all__ = ["CloudOptions", "SessionResult", "Settings", "State", "WifiConfig", "make_binder"]
+
+log = get_logger()
+
+
+class State(enum.IntEnum):
+    """What `query_state` says; numbers as in Tencent's ESP8266 code."""
+
+    SUCCESS = 0
+    GOING_ON = 1
+    FAILED = 2
+
+
+@attrs.frozen
+class CloudOptions:
+    """Where the cloud is and how to prove oneself; None takes what device info and region say.
+
+    Attributes:
+        dynreg_url: http(s) URL of the registration gateway.
+        mqtt_url: mqtt(s) URL of the broker.
+        ca_file: PEM file of the CA to trust.
+        dynamic_registration: False makes a placeholder secret a configuration error.
+        newer_registration: Use `/device/register` instead of `/register/dev`.
+        hmac: "hmacsha1" or "hmacsha256".
+        security: "auto", or "psk" for TLS-PSK.
+    """
+
+    dynreg_url: str | None = None
+    mqtt_url: str | None = None
+    ca_file: Path | None = None
+    dynamic_registration: bool = True
+    newer_registration: bool = False
+    hmac: str = "hmacsha1"
+    security: str = "auto"
+
+
+class WifiConfig:
+    """Provisions this device: start, watch, wait, stop.
+
+    Args:
+        device_info: The identity, or the path of a device_info.json; a path is saved to after registration.
+        hal: Platform spec or specs, or a platform of the caller's own, which the caller closes.
+        cloud: Where the cloud is.
+        settings: Times, tries, ports.
+        binder: A cloud of the caller's own instead of Tencent's.
+
+    Raises:
+        ConfigurationError: The identity, the spec or an option cannot be used.
+
+    Use it as an asynchronous context manager: leaving it stops everything.
+    """
+
+    def __init__(
+        self,
+        device_info: DeviceInfo | Path | str,
+        *,
+        hal: str | PlatformSpec | Sequence[str | PlatformSpec] | Platform = "mock",
+        cloud: CloudOptions | None = None,
+        settings: Settings | None = None,
+        binder: Binder | None = None,
+    ) -> None:
+        self._path = None if isinstance(device_info, DeviceInfo) else Path(device_info)
+        self._settings = settings or Settings()
+        self._cloud = cloud or CloudOptions()
+        self.device_info = (
+            device_info
+            if isinstance(device_info, DeviceInfo)
+            else load_device_info(device_info, dynamic_registration=self._cloud.dynamic_registration)
+        )
+        self._owns_platform = not isinstance(hal, Platform)
+        self.platform = _open(hal)
+        self._binder = binder
+        self._dev_log = DevLog()
+        self._session: Session | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._result: asyncio.Future[SessionResult] | None = None
+        self._log_service: LogService | None = None
+        self._log_task: asyncio.Task[bool] | None = None
+        self._token: Secret | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    # --- start, watch, wait, stop -----------------------------------------------------------------------
+
+    async def start(self, methods: str = "soft_ap", *, resume: bool = False) -> None:
+        """Begin to provision; returns when the device listens, or is back in its network.
+
+        Args:
+            methods: Comma list of methods, or "all".
+            resume: Be in the stored network again without a phone, where that can work.
+
+        Raises:
+            ConfigurationError: A method is unknown or not built, or a run is on already.
+            QiotError: It could not begin to listen: busy port, missing role, access point refused.
+        """
+        chosen = parse_methods(methods)
+        if self._task is not None and not self._task.done():
+            raise ConfigurationError("a run is on already", hint="Stop it first.")
+        await self._stop_log()
+        errors = ErrorLog(self._storage)
+        await errors.load()
+        session = self._session = Session(
+            self.platform,
+            identity=self.device_info,
+            binder=self._binder or self._tencent(),
+            methods=chosen,
+            settings=self._settings,
+            save_identity=self._save_identity,
+            errors=errors,
+            dev_log=self._dev_log,
+        )
+        if self._token is not None:
+            await session.set_grant(Grant("tencent", self._token))
+        self._result = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._run(session, self._result, resume=resume), name="qiot session")
+        async for event in session.events.watch():
+            if event.step in (Step.LISTENING, Step.JOINED, Step.BOUND):
+                return
+            if event.step is Step.FAILED:
+                raise _as_error(event.failure)
+
+    async def wait(self) -> SessionResult:
+        """The end of the run: bound, joined or failed; comes as soon as it is known.
+
+        Raises:
+            ConfigurationError: Nothing was started.
+        """
+        if self._result is None:
+            raise ConfigurationError("nothing was started", hint="Call start() first.")
+        return await asyncio.shield(self._result)
+
+    async def linger(self) -> None:
+        """Return when phones that lost an answer have had time to ask again, and the doors are closed."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What happens in the run, from its first event to its last."""
+        if self._session is not None:
+            async for event in self._session.events.watch():
+                yield event
+
+    @property
+    def history(self) -> Sequence[Event]:
+        """What has happened in the run so far."""
+        return tuple(self._session.events.history) if self._session else ()
+
+    async def stop(self) -> None:
+        """End the run now; what was not finished is undone. Idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def aclose(self) -> None:
+        """Stop everything, close the connection and the platform. Idempotent."""
+        await self.stop()
+        await self._stop_log()
+        if self.link is not None:
+            await self.link.close()
+        if self._owns_platform:
+            await self.platform.close()
+
+    # --- state ------------------------------------------------------------------------------------------
+
+    @property
+    def step(self) -> Step:
+        """Where the run is."""
+        return self._session.step if self._session else Step.IDLE
+
+    @property
+    def result(self) -> SessionResult | None:
+        """How the run ended, or None while it goes on."""
+        done = self._result is not None and self._result.done() and not self._result.cancelled()
+        return self._result.result() if done and self._result is not None else None
+
+    def query_state(self) -> State:
+        """Going on, success or failed; failed as well where nothing was started."""
+        result = self.result
+        if result is not None:
+            return State.SUCCESS if result.successful else State.FAILED
+        return State.GOING_ON if self._task is not None else State.FAILED
+
+    @property
+    def successful(self) -> bool:
+        """True where the run reached its goal."""
+        return self.query_state() is State.SUCCESS
+
+    async def provisioned(self) -> bool:
+        """True where an earlier run bound this very device, so that `start(resume=True)` can work."""
+        if self._storage is None or (data := await self._storage.load(Slot.BOUND)) is None:
+            return False
+        try:
+            mark = json.loads(data)
+        except ValueError:
+            return False
+        return isinstance(mark, dict) and mark == self._mark()
+
+    async def forget(self) -> None:
+        """Forget that this device was bound: the next start waits for a phone again."""
+        if self._storage is not None:
+            await self._storage.erase(Slot.BOUND)
+
+    # --- access point, token, log -----------------------------------------------------------------------
+
+    @property
+    def access_point(self) -> SoftApSpec:
+        """The access point for provisioning (the C SDK's AP info)."""
+        return self._settings.access_point
+
+    def set_access_point(self, ssid: str, password: str = "") -> None:
+        """Change it for the next start.
+
+        Raises:
+            ConfigurationError: The name is not 1 to 32 octets, or the password not 8 to 63 characters.
+        """
+        if not 1 <= len(ssid.encode()) <= 32:  # noqa: PLR2004 - IEEE 802.11
+            raise ConfigurationError("the access point's name has to be 1 to 32 octets long")
+        if password and not 8 <= len(password) <= 63:  # noqa: PLR2004 - IEEE 802.11i
+            raise ConfigurationError("the access point's password has to be 8 to 63 characters long")
+        spec = attrs.evolve(
+            self._settings.access_point, ssid=ssid.encode(), password=Secret(password) if password else None
+        )
+        self._settings = attrs.evolve(self._settings, access_point=spec)
+
+    async def set_token(self, token: str) -> None:
+        """A token from the program, for this run or the next; it binds whoever's credentials joined."""
+        self._token = Secret(token)
+        if self._session is not None and self._task is not None and not self._task.done():
+            await self._session.set_grant(Grant("tencent", self._token))
+
+    async def send_log(self, *, random_password: bool = False, port: int = LOG_PORT) -> LogService:
+        """After a failure: bring up the log access point and serve the device log to a phone.
+
+        Raises:
+            ConfigurationError: A run is on.
+            HalError: Access point or port could not be opened; nothing is left of it.
+        """
+        if self._task is not None and not self._task.done():
+            raise ConfigurationError(
+                "a run is on", hint="The log can be asked for on the command port meanwhile."
+            )
+        await self._stop_log()
+        service = LogService(
+            self.platform,
+            self._dev_log,
+            access_point=log_access_point(random_password=random_password),
+            host=self._settings.udp_host,
+            port=port,
+        )
+        await service.start()
+        self._log_service = service
+        self._log_task = asyncio.create_task(service.run(), name="qiot log service")
+        return service
+
+    async def log_sent(self) -> bool:
+        """Wait for the log service to end: True where a phone has had the log."""
+        return await asyncio.shield(self._log_task) if self._log_task is not None else False
+
+    # --- after the bind ---------------------------------------------------------------------------------
+
+    @property
+    def link(self) -> CloudLink | None:
+        """The open connection to the cloud, once bound."""
+        return self.result.link if self.result is not None else None
+
+    def thing(self) -> Thing:
+        """The device's properties on the connection that bound it.
+
+        Raises:
+            ConfigurationError: The device is not bound in this run.
+        """
+        if self.link is None:
+            raise ConfigurationError("the device is not connected", hint="Wait until it is bound.")
+        return Thing(self.link, self.device_info)
+
+    # --- inside -----------------------------------------------------------------------------------------
+
+    async def _run(self, session: Session, result: asyncio.Future[SessionResult], *, resume: bool) -> None:
+        try:
+            ended = await session.run(resume=resume)
+            self._token = None
+            if ended.step is Step.BOUND and self._storage is not None:
+                await self._storage.save(Slot.BOUND, json.dumps(self._mark()).encode())
+            result.set_result(ended)
+            if ended.successful:
+                await session.linger()
+        except asyncio.CancelledError:
+            if not result.done():
+                failure = Failure(session.step, Reason.STOPPED, text="stopped by the program")
+                result.set_result(SessionResult(Step.FAILED, failure))
+            raise
+        except Exception as error:
+            log.exception("the session broke")
+            if not result.done():
+                failure = Failure(session.step, Reason.INTERNAL, text=type(error).__name__)
+                result.set_result(SessionResult(Step.FAILED, failure))
+        finally:
+            await session.close()
+
+    async def _stop_log(self) -> None:
+        task, self._log_task = self._log_task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _save_identity(self, identity: DeviceInfo) -> None:
+        self.device_info = identity
+        if self._path is not None:
+            self.device_info = await asyncio.to_thread(save_device_info, self._path, identity)
+
+    def _mark(self) -> dict[str, str]:
+        return {"product_id": self.device_info.product_id, "device_name": self.device_info.device_name}
+
+    @property
+    def _storage(self) -> Storage | None:
+        try:
+            return self.platform.port(Storage)
+        except NotSupportedError:
+            return None
+
+    def _tencent(self) -> TencentBinder:
+        try:
+            transport: Transport | None = self.platform.port(Transport)
+        except NotSupportedError:
+            transport = None
+        pair_time = self._settings.proto_version == "3.0"
+        return make_binder(self.device_info, self._cloud, transport=transport, pair_time=pair_time)
+
+
+def make_binder(
+    info: DeviceInfo,
+    options: CloudOptions,
+    *,
+    transport: Transport | None = None,
+    pair_time: bool = False,
+) -> TencentBinder:
+    """Tencent's cloud for one identity.
+
+    Args:
+        info: The identity.
+        options: Where the cloud is.
+        transport: How to reach it; None for the host's sockets.
+        pair_time: Send the times of the run with the token (protoVersion 3.0).
+
+    Raises:
+        ConfigurationError: An option or URL cannot be used.
+    """
+    return TencentBinder(
+        info,
+        transport or HostTransport(),
+        dynreg_url=options.dynreg_url,
+        mqtt_url=options.mqtt_url,
+        ca_file=options.ca_file,
+        dynamic_registration=options.dynamic_registration,
+        newer_registration=options.newer_registration,
+        hmac=options.hmac,
+        security=options.security,
+        pair_time=pair_time,
+    )
+
+
+def _open(hal: str | PlatformSpec | Sequence[str | PlatformSpec] | Platform) -> Platform:
+    if isinstance(hal, Platform):
+        return hal
+    if isinstance(hal, str | PlatformSpec):
+        return open_platform(hal)
+    return open_platform(*hal)
+
+
+def _as_error(failure: Failure | None) -> QiotError:
+    if failure is None:
+        return QiotError("the run failed")
+    return QiotError(failure.text, reason=failure.reason, code=failure.code, hint=failure.hint)

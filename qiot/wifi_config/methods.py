@@ -1,0 +1,123 @@
+"""Methods are rows: what a method needs of the platform, and by which doors it speaks.
+
+A door is a medium, a place on it and a codec. Doors with the same three are one endpoint, however many
+methods name them. A new method is a codec and a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import attrs
+
+from qiot.errors import ConfigurationError
+from qiot.hal.contract import AirKiss, BtCombo, ChipSoftAp, Listener, Role, SimpleConfig, SmartConfig
+
+__all__ = ["COMMAND_DOOR", "LOG_DOOR", "METHODS", "NOT_BUILT", "Door", "Method", "parse_methods"]
+
+
+@attrs.frozen
+class Door:
+    """Where a codec is spoken.
+
+    Attributes:
+        medium: The medium.
+        place: The port on it.
+        codec: The codec's name.
+    """
+
+    medium: Literal["udp"]
+    place: int
+    codec: str
+
+
+COMMAND_DOOR: Final = Door("udp", 8266, "app_message")
+"""The C SDK's command service (contract section 1)."""
+LOG_DOOR: Final = Door("udp", 9876, "log_message")
+"""The C SDK's log service (contract section 1)."""
+
+
+@attrs.frozen
+class Method:
+    """One way for credentials to come in.
+
+    Attributes:
+        name: As --method takes it.
+        number: The C SDK's type number (contract section 3).
+        cloud: The cloud whose grants it brings.
+        listen: Roles that it needs while it listens.
+        port: The HAL port that runs it, where the platform does.
+        access_point: It needs our access point, and loses it to a join on a single radio.
+        doors: Where it is spoken while listening.
+        after_join: Where it is spoken once the device is in the network.
+    """
+
+    name: str
+    number: int
+    cloud: str
+    listen: frozenset[Role]
+    port: type[Listener]
+    access_point: bool = False
+    doors: tuple[Door, ...] = ()
+    after_join: tuple[Door, ...] = (COMMAND_DOOR,)
+
+
+METHODS: Final[Mapping[str, Method]] = {
+    method.name: method
+    for method in (
+        Method(
+            "soft_ap",
+            0,
+            "tencent",
+            frozenset({Role.ACCESS_POINT}),
+            ChipSoftAp,
+            access_point=True,
+            doors=(COMMAND_DOOR,),
+        ),
+        Method("smart_config", 1, "tencent", frozenset({Role.SNIFF}), SmartConfig),
+        Method("airkiss", 2, "tencent", frozenset({Role.SNIFF}), AirKiss),
+        Method("simple_config", 3, "tencent", frozenset({Role.SNIFF}), SimpleConfig),
+        Method("bt_combo", 4, "tencent", frozenset({Role.BLE}), BtCombo),
+    )
+}
+
+NOT_BUILT: Final = (
+    "esptouch_v2",
+    "blufi",
+    "llsync",
+    "thing",
+    "awss",
+    "dev_ap",
+    "phone_ap",
+    "zero_config",
+    "breeze",
+    "qr",
+)
+"""Methods that have a name here and no codec yet."""
+
+
+def parse_methods(text: str) -> Sequence[Method]:
+    """Methods of a comma list; `all` names every one that is built.
+
+    Raises:
+        ConfigurationError: A name is unknown, not built yet, or there is none.
+    """
+    names = [name.strip().replace("-", "_").lower() for name in text.split(",") if name.strip()]
+    if "all" in names:
+        names = list(METHODS)
+    chosen: dict[str, Method] = {}
+    for name in names:
+        if name in NOT_BUILT:
+            raise ConfigurationError(
+                f"--method {name}: not built yet in this version", hint=f"Built: {', '.join(METHODS)}."
+            )
+        if name not in METHODS:
+            raise ConfigurationError(
+                f"--method {name}: there is no such method",
+                hint=f"Built: {', '.join(METHODS)}; not yet: {', '.join(NOT_BUILT)}.",
+            )
+        chosen[name] = METHODS[name]
+    if not chosen:
+        raise ConfigurationError("--method: no method is named", hint=f"Built: {', '.join(METHODS)}.")
+    return list(chosen.values())

@@ -1,0 +1,106 @@
+"""Who offered what: candidates in the order they came, and the newest grant of each peer.
+
+The protocol has no authentication, so two phones cannot be told apart by what they say. Each gets a place of
+its own; the first is tried, the others wait, and a token counts only from the peer whose credentials joined.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from qiot.errors import HalError
+from qiot.log import get_logger
+from qiot.model import Failure, Grant, Offer, Peer
+
+__all__ = ["Offers"]
+
+log = get_logger()
+
+_PEERS: Final = 8
+
+
+class Offers:
+    """At most eight peers; the newest offer and the newest grant of each.
+
+    Attributes:
+        active: The peer whose offer is being tried; a flood of others never pushes its grant out.
+    """
+
+    def __init__(self) -> None:
+        self._candidates: dict[Peer, Offer] = {}
+        self._grants: dict[Peer | None, Grant] = {}
+        self._changed = asyncio.Condition()
+        self.active: Peer | None = None
+        self._ended: Failure | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """True where a candidate waits."""
+        return bool(self._candidates)
+
+    async def add(self, offer: Offer) -> None:
+        """Let an offer wait for its turn."""
+        known = offer.peer in self._candidates
+        if not known and len(self._candidates) >= _PEERS:
+            log.warning(f"offer from <{offer.peer.address}> dropped: {_PEERS} others wait already")
+            return
+        others = [peer.address for peer in (self.active, *self._candidates) if peer not in (None, offer.peer)]
+        if others and not known:
+            log.warning(
+                f"offer from <{offer.peer.address}> waits: <{'>, <'.join(others)}> came first, "
+                "and only one can be the owner's phone"
+            )
+        self._candidates[offer.peer] = offer
+        await self._notify()
+
+    async def next(self) -> Offer:
+        """The candidate that came first, taken out; waits for one.
+
+        Raises:
+            HalError: Nobody listens any more, so none can come.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._candidates or self._ended)
+            if not self._candidates and self._ended is not None:
+                raise HalError(self._ended.text, reason=self._ended.reason, code=self._ended.code)
+            return self._candidates.pop(next(iter(self._candidates)))
+
+    async def end(self, failure: Failure) -> None:
+        """The last listener has ended."""
+        self._ended = failure
+        await self._notify()
+
+    def reopen(self) -> None:
+        """Somebody listens again."""
+        self._ended = None
+
+    async def keep_grant(self, grant: Grant, peer: Peer | None) -> None:
+        """Remember the newest grant of a peer; None stands for the program itself."""
+        self._grants.pop(peer, None)
+        others = [each for each in self._grants if each not in (None, self.active)]
+        if len(others) >= _PEERS:
+            del self._grants[others[0]]
+        self._grants[peer] = grant
+        await self._notify()
+
+    def take_grant(self, peer: Peer) -> Grant | None:
+        """The newest grant of this very peer, taken out; None where it gave none."""
+        return self._grants.pop(peer, None)
+
+    async def grant_for(self, active: Peer) -> Grant:
+        """The grant that may bind what `active` made join, taken out; waits for one.
+
+        It comes from the program, from the same peer, or, where the credentials came by another method that
+        carries no token, from whoever brings one over the network.
+        """
+        async with self._changed:
+            while True:
+                for peer in list(self._grants):
+                    if peer in (None, active) or (peer is not None and peer.method != active.method):
+                        return self._grants.pop(peer)
+                await self._changed.wait()
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
