@@ -1,0 +1,115 @@
+"""What the samples' command lines have in common: identity, cloud, log."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import attrs
+
+from qiot.api import CloudOptions
+from qiot.device_info import DeviceInfo, load_device_info
+from qiot.errors import ConfigurationError, NotSupportedError, QiotError
+from qiot.log import configure
+from qiot.model import Secret
+from qiot.testbed.cloud import DEMO_DEVICE_NAME, DEMO_PRODUCT_ID, DEMO_PRODUCT_SECRET
+
+__all__ = ["add_cloud_options", "cloud_options", "identity", "main", "wants_local_cloud"]
+
+
+def add_cloud_options(parser: argparse.ArgumentParser) -> None:
+    """Identity, cloud and log."""
+    group = parser.add_argument_group("identity and cloud")
+    group.add_argument(
+        "-c", dest="device_info", metavar="FILE", type=Path, help="device_info.json (default: demo)"
+    )
+    group.add_argument("--cloud", choices=("local", "tencent"), default="local", help="default: %(default)s")
+    group.add_argument("--dynreg-url", metavar="URL", help="registration at http(s)://…; no local cloud then")
+    group.add_argument("--mqtt-url", metavar="URL", help="broker at mqtt(s)://…; no local cloud then")
+    group.add_argument("--ca-file", metavar="FILE", type=Path, help="CA to trust (default: the system's)")
+    group.add_argument("--no-dynreg", action="store_true", help="a placeholder secret is an error")
+    group.add_argument("--newer-dynreg", action="store_true", help="register by /device/register")
+    group.add_argument("--hmac", choices=("hmacsha1", "hmacsha256"), default="hmacsha1", help="MQTT password")
+    group.add_argument(
+        "--security", choices=("auto", "psk"), default="auto", help="psk: TLS-PSK instead of a CA"
+    )
+    group = parser.add_argument_group("log")
+    group.add_argument("--log", choices=("c-sdk", "json"), default="c-sdk", help="default: %(default)s")
+    group.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="default: %(default)s",
+    )
+
+
+def wants_local_cloud(arguments: argparse.Namespace) -> bool:
+    """True where no cloud outside of this process is named."""
+    return arguments.cloud == "local" and not (arguments.dynreg_url or arguments.mqtt_url)
+
+
+def identity(arguments: argparse.Namespace) -> DeviceInfo:
+    """The identity of `-c`, or the built-in demo's, whose secrets are public and good for nothing else.
+
+    Raises:
+        ConfigurationError: The file cannot be used, or the demo identity is wanted at a real cloud.
+    """
+    if arguments.device_info is None:
+        if arguments.cloud == "tencent":
+            raise ConfigurationError(
+                "--cloud tencent needs a device of your own", hint="Give its device_info.json with -c."
+            )
+        return DeviceInfo(
+            product_id=DEMO_PRODUCT_ID,
+            device_name=DEMO_DEVICE_NAME,
+            product_secret=Secret(DEMO_PRODUCT_SECRET),
+        )
+    return load_device_info(arguments.device_info, dynamic_registration=not arguments.no_dynreg)
+
+
+def cloud_options(arguments: argparse.Namespace) -> CloudOptions:
+    """Where the cloud is, as the command line says."""
+    return CloudOptions(
+        dynreg_url=arguments.dynreg_url,
+        mqtt_url=arguments.mqtt_url,
+        ca_file=arguments.ca_file,
+        dynamic_registration=not arguments.no_dynreg,
+        newer_registration=arguments.newer_dynreg,
+        hmac=arguments.hmac,
+        security=arguments.security,
+    )
+
+
+def at_local_cloud(
+    options: CloudOptions, *, http_url: str, mqtt_url: str, ca_file: Path | None
+) -> CloudOptions:
+    """The same, at a local cloud."""
+    return attrs.evolve(options, dynreg_url=http_url, mqtt_url=mqtt_url, ca_file=ca_file or options.ca_file)
+
+
+def main(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], Awaitable[int]]) -> int:
+    """Parse, configure the log, run; errors become one line and an exit code.
+
+    Returns:
+        What `run` gave; 2 for usage and configuration, 1 for everything else that failed.
+    """
+    arguments = parser.parse_args()
+    configure(arguments.log, arguments.log_level, sys.stdout)
+    try:
+        return asyncio.run(_awaited(run, arguments))
+    except (ConfigurationError, NotSupportedError) as error:
+        print(f"{parser.prog}: {error} {error.hint}", file=sys.stderr)
+        return 2
+    except QiotError as error:
+        print(f"{parser.prog}: {error.reason}: {error} {error.hint}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: stopped", file=sys.stderr)
+        return 1
+
+
+async def _awaited(run: Callable[[argparse.Namespace], Awaitable[int]], arguments: argparse.Namespace) -> int:
+    return await run(arguments)

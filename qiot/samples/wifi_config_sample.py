@@ -1,0 +1,172 @@
+"""The main job from start to end: listen, join, register, connect, bind, report.
+
+Without options everything is local: a mock device, a local cloud and a phone, over real UDP, HTTP and MQTT on
+loopback. Exit code 0: bound; 1: failed; 2: usage or configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import attrs
+
+from qiot.api import Settings, WifiConfig
+from qiot.errors import ConfigurationError
+from qiot.hal.registry import parse_spec
+from qiot.log import get_logger
+from qiot.samples.demo import demo
+from qiot.samples.options import add_cloud_options, cloud_options, identity, main, wants_local_cloud
+from qiot.samples.report import table
+from qiot.samples.surroundings import LocalSide, give_up_with
+from qiot.wifi_config.methods import METHODS, NOT_BUILT, parse_methods
+
+log = get_logger()
+
+_LAST_PORT = 65535
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m qiot.samples.wifi_config_sample",
+        description="Provision this device: Wi-Fi from a phone, then registration, bind and first report.",
+        epilog="Exit code 0: bound. 1: failed. 2: usage or configuration.",
+    )
+    group = parser.add_argument_group("device")
+    group.add_argument(
+        "--hal", action="append", metavar="SPEC", help="NAME[:ARG][,key=value]…; may repeat (default: mock)"
+    )
+    group.add_argument(
+        "--method",
+        default="soft_ap",
+        metavar="LIST",
+        help=f"comma list of {', '.join(METHODS)} or all (default: soft_ap); not yet: {', '.join(NOT_BUILT)}",
+    )
+    group.add_argument("--udp", default="0.0.0.0:8266", metavar="HOST:PORT", help="default: %(default)s")
+    group.add_argument("--timeout", type=_seconds, default=300.0, metavar="S", help="default: %(default)g")
+    group.add_argument("--proto-version", choices=("2.0", "3.0"), default="2.0", help="default: %(default)s")
+    group.add_argument(
+        "--broadcast", default="255.255.255.255", metavar="ADDRESS", help="where 3.0 broadcasts to"
+    )
+    group.add_argument("-l", dest="loop", action="store_true", help="go on reporting until stopped")
+    group.add_argument("--forget", action="store_true", help="wait for a phone even if bound before")
+    group.add_argument("--send-log", action="store_true", help="after a failure, let a phone fetch the log")
+    group = parser.add_argument_group("phone")
+    group.add_argument(
+        "--phone", choices=("sim", "none"), help="default: sim with the mock and the local cloud, else none"
+    )
+    group.add_argument("--ssid", default="qiot-home", help="what the simulated phone sends")
+    group.add_argument("--password", default="qiot-home-password", help="what the simulated phone sends")
+    add_cloud_options(parser)
+    return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no time in seconds")
+    return value
+
+
+def udp_place(text: str) -> tuple[str, int]:
+    """Read HOST:PORT.
+
+    Raises:
+        ConfigurationError: Not of this form.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise ConfigurationError(f"--udp {text}: not HOST:PORT", hint="Write for example 0.0.0.0:8266.")
+    return host, int(port)
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    """One run of the sample."""
+    hal: Sequence[str] = arguments.hal or ["mock"]
+    parse_methods(arguments.method)
+    host, port = udp_place(arguments.udp)
+    local = wants_local_cloud(arguments)
+    mock = all(parse_spec(spec).name == "mock" for spec in hal)
+    phone = arguments.phone or ("sim" if mock and local else "none")
+    if phone == "sim" and not local:
+        raise ConfigurationError(
+            "--phone sim needs the local cloud", hint="Use --phone none and a phone of your own."
+        )
+    info = identity(arguments)
+    settings = Settings(
+        udp_host=host,
+        udp_port=port,
+        timeout=arguments.timeout,
+        proto_version=arguments.proto_version,
+        broadcast=arguments.broadcast,
+    )
+    async with AsyncExitStack() as stack:
+        options = cloud_options(arguments)
+        side = None
+        if local:
+            side = await stack.enter_async_context(LocalSide(info, arguments.device_info))
+            options = side.options(options)
+        wifi = WifiConfig(arguments.device_info or info, hal=hal, cloud=options, settings=settings)
+        await stack.enter_async_context(wifi)
+        return await _provision(arguments, wifi, side if phone == "sim" else None)
+
+
+async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: LocalSide | None) -> int:
+    if arguments.forget:
+        await wifi.forget()
+    await wifi.start(arguments.method, resume=await wifi.provisioned())
+    problem = ""
+    if side is not None and not wifi.successful:
+        problem = await _with_phone(arguments, wifi, side)
+    result = await wifi.wait()
+    if result.successful:
+        log.info("WiFi is ready, to do Qcloud IoT demo")
+        await demo(wifi.thing(), wifi.device_info, loop=arguments.loop)
+    elif not problem:
+        problem = str(result.failure)
+    if result.successful and side is None:
+        await wifi.linger()
+    _show(arguments, wifi)
+    if not problem:
+        return 0
+    print(problem, file=sys.stderr)
+    if not result.successful and arguments.send_log:
+        await wifi.send_log()
+        await wifi.log_sent()
+    return 1
+
+
+async def _with_phone(arguments: argparse.Namespace, wifi: WifiConfig, side: LocalSide) -> str:
+    """Let the simulated phone do its part; what it says where it gave up before the device was done."""
+    listening = next(event for event in wifi.history if "port" in event.detail)
+    host, port = str(listening.detail["host"]), int(listening.detail["port"])
+    sending = side.phone(host, port, ssid=arguments.ssid, password=arguments.password)
+    async with asyncio.TaskGroup() as group:
+        phone = group.create_task(sending, name="simulated phone")
+        device = group.create_task(wifi.wait(), name="device")
+        gave_up = await give_up_with(phone, device)
+        if gave_up is not None:
+            last = next((event.failure for event in reversed(wifi.history) if event.failure), None)
+            await wifi.stop()
+            return f"{last or wifi.step}; the phone gave up: {gave_up.error}"
+        if not device.result().successful:
+            phone.cancel()
+    return ""
+
+
+def _show(arguments: argparse.Namespace, wifi: WifiConfig) -> None:
+    if arguments.log == "json":
+        steps = [attrs.asdict(event, recurse=False) for event in wifi.history]
+        log.info(
+            "summary", steps=[{key: str(step[key]) for key in ("step", "outcome", "t")} for step in steps]
+        )
+    else:
+        print(table(wifi.history))
+
+
+if __name__ == "__main__":
+    sys.exit(main(make_parser(), run))
