@@ -1,8 +1,8 @@
 """What every codec is: bytes in, outputs out, and nothing else.
 
-A codec knows one wire. It opens no socket, reads no clock, logs nothing: monotonic time comes in as `now`, wall
-clock and random source are given to its constructor. Its outputs are carried out by a driver. The invariant that
-is fuzzed: any input gives outputs or `ProtocolError`, in bounded memory and time.
+A codec knows one wire. It opens no socket, reads no clock, logs nothing: monotonic time comes in as `now`,
+wall clock and random source are given to its constructor. Its outputs are carried out by a driver. The
+invariant that is fuzzed: any input gives outputs or `ProtocolError`, in bounded memory and time.
 """
 
 from __future__ import annotations

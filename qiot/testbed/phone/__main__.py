@@ -1,0 +1,126 @@
+"""`python -m qiot.testbed.phone softap|token|log`: exit 0 bound or answered, 1 failed, 2 wrong use."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from qiot.errors import ConfigurationError
+from qiot.model import Secret
+from qiot.testbed.phone.attempt import Happening, OnEvent
+from qiot.testbed.phone.log_query import LogPhone
+from qiot.testbed.phone.soft_ap import SoftApPhone, TokenPhone
+
+__all__ = ["main"]
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 65535:  # noqa: PLR2004 - the range of UDP ports
+        raise ValueError
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m qiot.testbed.phone", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, text: str, port: int) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--host", default="192.168.4.1", help="the device (%(default)s)")
+        command.add_argument("--port", type=_port, default=port, help="its UDP port (%(default)s)")
+        command.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="for everything")
+        command.add_argument("--json", action="store_true", help="one JSON object per line and step")
+        return command
+
+    softap = add("softap", "give the device a network and a token", 8266)
+    softap.add_argument("--ssid", required=True, help="the network's name")
+    password = softap.add_mutually_exclusive_group()
+    password.add_argument("--password", default="", help="its password; none for an open network")
+    password.add_argument("--password-file", type=Path, metavar="FILE", help="a file whose first line is it")
+    for command in (softap, add("token", "give a device in the network a token", 8266)):
+        command.add_argument("--token", help="the token; without it the API at --app-url makes one")
+        command.add_argument("--app-url", metavar="URL", help="the application's API: poll and bind there")
+        command.add_argument("--family", default="default", help="family to bind to (%(default)s)")
+        command.add_argument("--room", default="0", help="room in it (%(default)s)")
+    add("log", "collect the device's log after a failure", 9876)
+    return parser
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(
+            f"--password-file: {path} cannot be read as UTF-8", hint="Check the file's name and rights."
+        ) from error
+
+
+def _visible(text: str) -> str:
+    """What other sides said, without their control characters."""
+    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
+
+
+def _readable(happening: Happening) -> str:
+    if happening["event"] == "log":
+        return _visible(str(happening["text"]).replace("\r\n", "\n")).removesuffix("\n")
+    facts = [f"{name}={value}" for name, value in happening.items() if name not in ("event", "text")]
+    text = [str(happening["text"])] if "text" in happening else []
+    return _visible(f"{happening['event']}: {', '.join(text + facts)}".removesuffix(": ")).replace("\n", " ")
+
+
+def _printer(*, as_json: bool) -> OnEvent:
+    def show(happening: Happening) -> None:
+        print(json.dumps(happening) if as_json else _readable(happening), flush=True)
+
+    return show
+
+
+def _phone(options: argparse.Namespace) -> LogPhone | TokenPhone:
+    show = _printer(as_json=options.json)
+    if options.command == "log":
+        return LogPhone(options.host, options.port, on_event=show, timeout=options.timeout)
+    token = None if options.token is None else Secret(options.token)
+    if options.command == "token":
+        phone = TokenPhone(options.host, options.port, token=token)
+    else:
+        password = options.password
+        if options.password_file is not None:
+            password = _first_line(options.password_file)
+        phone = SoftApPhone(options.host, options.port, options.ssid, Secret(password), token=token)
+    phone.app_url, phone.on_event, phone.timeout = options.app_url, show, options.timeout
+    phone.family, phone.room = options.family, options.room
+    return phone
+
+
+async def _error_of(phone: LogPhone | TokenPhone) -> str:
+    return (await phone.run()).error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return 1 if asyncio.run(_error_of(_phone(options))) else 0
+    except ConfigurationError as error:
+        parser.error(f"{error}. {error.hint}")
+    except UnicodeEncodeError:
+        parser.error("a password or token is no text in UTF-8")
+    except KeyboardInterrupt:
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
