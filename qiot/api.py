@@ -134,9 +134,9 @@ class WifiConfig:
             QiotError: It could not begin to listen: busy port, missing role, access point refused.
         """
         chosen = parse_methods(methods)
-        if self._task is not None and not self._task.done():
+        if self._running:
             raise ConfigurationError("a run is on already", hint="Stop it first.")
-        await self._stop_log()
+        await self._end_last()
         errors = ErrorLog(self._storage)
         await errors.load()
         session = self._session = Session(
@@ -194,10 +194,7 @@ class WifiConfig:
 
     async def aclose(self) -> None:
         """Stop everything, close the connection and the platform. Idempotent."""
-        await self.stop()
-        await self._stop_log()
-        if self.link is not None:
-            await self.link.close()
+        await self._end_last()
         if self._owns_platform:
             await self.platform.close()
 
@@ -266,7 +263,7 @@ class WifiConfig:
     async def set_token(self, token: str) -> None:
         """A token from the program, for this run or the next; it binds whoever's credentials joined."""
         self._token = Secret(token)
-        if self._session is not None and self._task is not None and not self._task.done():
+        if self._session is not None and self._running:
             await self._session.set_grant(Grant("tencent", self._token))
 
     async def send_log(self, *, random_password: bool = False, port: int = LOG_PORT) -> LogService:
@@ -276,10 +273,9 @@ class WifiConfig:
             ConfigurationError: A run is on.
             HalError: Access point or port could not be opened; nothing is left of it.
         """
-        if self._task is not None and not self._task.done():
-            raise ConfigurationError(
-                "a run is on", hint="The log can be asked for on the command port meanwhile."
-            )
+        if self._running:
+            raise ConfigurationError("a run is on", hint="The command port serves the log meanwhile.")
+        await self.stop()
         await self._stop_log()
         service = LogService(
             self.platform,
@@ -337,6 +333,18 @@ class WifiConfig:
                 result.set_result(SessionResult(Step.FAILED, failure))
         finally:
             await session.close()
+
+    @property
+    def _running(self) -> bool:
+        """True until the result is known; afterwards only the doors are still open for a while."""
+        return self._task is not None and self.result is None
+
+    async def _end_last(self) -> None:
+        """Stop what the last run may have left to its caller: open doors, log service, connection."""
+        await self.stop()
+        await self._stop_log()
+        if self.link is not None:
+            await self.link.close()
 
     async def _stop_log(self) -> None:
         task, self._log_task = self._log_task, None

@@ -188,7 +188,7 @@ _HINTS: Final[Mapping[Reason, str]] = {
     Reason.CLOUD_TIMEOUT: "Check the network's way to the cloud and try again.",
     Reason.CLOUD_MALFORMED: "Check the URL: what answered is not this cloud.",
     Reason.REGISTRATION_REFUSED: (
-        "Check product id, device name and product secret, and that dynamic registration is on in the console."
+        "Check product id, device name and product secret; dynamic registration has to be on in the console."
     ),
     Reason.MQTT_REFUSED: "Check the device secret and the clock; the cloud takes one connection per 5 s.",
     Reason.MQTT_SUBSCRIBE: "Check that the product's topics allow this device.",

@@ -70,7 +70,8 @@ class Binder(abc.ABC):
         """Hand in the grant and check the cloud's reply: method, client token, code.
 
         Raises:
-            CloudError: TOKEN_SEND, TOKEN_REFUSED (code: the cloud's), TOKEN_MALFORMED, TOKEN_NO_REPLY, MQTT_LOST.
+            CloudError: TOKEN_SEND, TOKEN_REFUSED (code: the cloud's), TOKEN_MALFORMED, TOKEN_NO_REPLY,
+                MQTT_LOST.
         """
 
     async def mint(self) -> Grant:

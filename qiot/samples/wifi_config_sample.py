@@ -59,8 +59,10 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--phone", choices=("sim", "none"), help="default: sim with the mock and the local cloud, else none"
     )
-    group.add_argument("--ssid", default="qiot-home", help="what the simulated phone sends")
-    group.add_argument("--password", default="qiot-home-password", help="what the simulated phone sends")
+    group.add_argument(
+        "--ssid", help="what the simulated phone sends (default: the mock's network, or a demo)"
+    )
+    group.add_argument("--password", help="what the simulated phone sends")
     add_cloud_options(parser)
     return parser
 
@@ -112,10 +114,15 @@ async def run(arguments: argparse.Namespace) -> int:
             options = side.options(options)
         wifi = WifiConfig(arguments.device_info or info, hal=hal, cloud=options, settings=settings)
         await stack.enter_async_context(wifi)
-        return await _provision(arguments, wifi, side if phone == "sim" else None)
+        problem = await _provision(arguments, wifi, side if phone == "sim" else None)
+    _show(arguments, wifi)
+    if problem:
+        print(problem, file=sys.stderr)
+    return 1 if problem else 0
 
 
-async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: LocalSide | None) -> int:
+async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: LocalSide | None) -> str:
+    """The run itself; what went wrong, or nothing."""
     if arguments.forget:
         await wifi.forget()
     await wifi.start(arguments.method, resume=await wifi.provisioned())
@@ -130,21 +137,18 @@ async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: Loca
         problem = str(result.failure)
     if result.successful and side is None:
         await wifi.linger()
-    _show(arguments, wifi)
-    if not problem:
-        return 0
-    print(problem, file=sys.stderr)
     if not result.successful and arguments.send_log:
         await wifi.send_log()
         await wifi.log_sent()
-    return 1
+    return problem
 
 
 async def _with_phone(arguments: argparse.Namespace, wifi: WifiConfig, side: LocalSide) -> str:
     """Let the simulated phone do its part; what it says where it gave up before the device was done."""
     listening = next(event for event in wifi.history if "port" in event.detail)
     host, port = str(listening.detail["host"]), int(listening.detail["port"])
-    sending = side.phone(host, port, ssid=arguments.ssid, password=arguments.password)
+    ssid, password = _home_network(arguments)
+    sending = side.phone(host, port, ssid=ssid, password=password)
     async with asyncio.TaskGroup() as group:
         phone = group.create_task(sending, name="simulated phone")
         device = group.create_task(wifi.wait(), name="device")
@@ -152,10 +156,21 @@ async def _with_phone(arguments: argparse.Namespace, wifi: WifiConfig, side: Loc
         if gave_up is not None:
             last = next((event.failure for event in reversed(wifi.history) if event.failure), None)
             await wifi.stop()
-            return f"{last or wifi.step}; the phone gave up: {gave_up.error}"
+            return f"{last or wifi.step} (The phone gave up: {gave_up.error})"
         if not device.result().successful:
             phone.cancel()
     return ""
+
+
+def _home_network(arguments: argparse.Namespace) -> tuple[str, str]:
+    """What the owner knows: the command line's network, else the one in the mock's air, else a demo."""
+    options = parse_spec((arguments.hal or ["mock"])[0]).options
+    ssid = arguments.ssid or options.get("ssid") or "qiot-home"
+    if arguments.password is not None:
+        return ssid, arguments.password
+    if "ssid" in options:
+        return ssid, options.get("password", "")
+    return ssid, "qiot-home-password"
 
 
 def _show(arguments: argparse.Namespace, wifi: WifiConfig) -> None:

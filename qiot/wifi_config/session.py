@@ -153,7 +153,10 @@ class Session:
         """Close the doors and the access point. Idempotent."""
         await self._listeners.close_all()
         if self._radio is not None:
-            await self._radio.close_access_point()
+            try:
+                await self._radio.close_access_point()
+            except HalError as error:
+                log.warning(f"the access point may still be up: {error}")
         self.events.close()
 
     async def linger(self) -> None:

@@ -1,0 +1,115 @@
+"""Station and access point."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+
+import attrs
+
+from qiot.model import Credentials, IpConfig, Network, Secret
+
+__all__ = ["SoftAp", "SoftApSpec", "Station", "Wifi", "WifiStatus"]
+
+
+@attrs.frozen
+class WifiStatus:
+    """Where the station is.
+
+    Attributes:
+        connected: True where it is joined and has an address.
+        ssid: The network it is in, else None.
+        ip: Its address, else None.
+        saved: The SSID that would be joined again after a reboot, else None.
+    """
+
+    connected: bool
+    ssid: bytes | None = None
+    ip: IpConfig | None = None
+    saved: bytes | None = None
+
+
+class Wifi(abc.ABC):
+    """The station."""
+
+    @abc.abstractmethod
+    async def scan(self) -> Sequence[Network]:
+        """The access points around; where the radio cannot scan now, the last scan before."""
+
+    @abc.abstractmethod
+    async def join(self, credentials: Credentials, timeout: float) -> IpConfig:
+        """Join and get an address, as a try: the network that was there before stays stored.
+
+        Args:
+            credentials: The network; `ssid` is never None here.
+            timeout: Seconds for everything together.
+
+        Raises:
+            JoinError: With its reason; the earlier network is back, as after a cancellation.
+        """
+
+    @abc.abstractmethod
+    async def rejoin(self, timeout: float) -> IpConfig:
+        """Be in the stored network again, as after a reboot; nothing happens where the station is there.
+
+        Raises:
+            JoinError: NO_SAVED_NETWORK where none is stored, else the reason.
+        """
+
+    @abc.abstractmethod
+    async def settle(self, *, keep: bool) -> None:
+        """End the try: make the last join survive a reboot, or undo it and bring the earlier network back.
+
+        Without a try before it, nothing happens.
+        """
+
+    @abc.abstractmethod
+    async def status(self) -> WifiStatus:
+        """Where the station is now."""
+
+
+@attrs.frozen
+class SoftApSpec:
+    """The access point to start.
+
+    Attributes:
+        ssid: 1 to 32 octets.
+        password: 8 to 63 characters, or None for an open network.
+        channel: IEEE channel number; with a station on another channel the platform may follow the station.
+        address: The access point's own IPv4 address; the phone takes it for granted.
+        prefix: Prefix length of the network that DHCP serves.
+    """
+
+    ssid: bytes
+    password: Secret | None = None
+    channel: int = 6
+    address: str = "192.168.4.1"
+    prefix: int = 24
+
+
+@attrs.frozen
+class Station:
+    """A station that is associated with our access point."""
+
+    mac: bytes
+    address: str | None = None
+
+
+class SoftAp(abc.ABC):
+    """The access point, with DHCP."""
+
+    @abc.abstractmethod
+    async def start(self, spec: SoftApSpec) -> None:
+        """Return when a phone can join and gets an address.
+
+        Raises:
+            HalError: It could not be started; nothing is left of it.
+        """
+
+    @abc.abstractmethod
+    async def stop(self) -> None:
+        """Take it down. Idempotent."""
+
+    @abc.abstractmethod
+    async def stations(self) -> Sequence[Station]:
+        """Who is associated now."""
