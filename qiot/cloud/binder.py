@@ -63,6 +63,8 @@ class Binder(abc.ABC):
 
         Raises:
             CloudError: `permanent` where the cloud said no.
+            ConfigurationError: A file or option that the connection needs cannot be used.
+            NotSupportedError: This machine lacks what the connection needs (TLS-PSK).
         """
 
     @abc.abstractmethod
@@ -71,7 +73,7 @@ class Binder(abc.ABC):
 
         Raises:
             CloudError: TOKEN_SEND, TOKEN_REFUSED (code: the cloud's), TOKEN_MALFORMED, TOKEN_NO_REPLY,
-                MQTT_LOST.
+                MQTT_SUBSCRIBE, MQTT_LOST, CLOUD_TIMEOUT.
         """
 
     async def mint(self) -> Grant:

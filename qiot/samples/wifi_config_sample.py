@@ -18,6 +18,7 @@ from qiot.api import Settings, WifiConfig
 from qiot.errors import ConfigurationError
 from qiot.hal.registry import parse_spec
 from qiot.log import get_logger
+from qiot.model import Reason
 from qiot.samples.demo import demo
 from qiot.samples.options import add_cloud_options, cloud_options, identity, main, wants_local_cloud
 from qiot.samples.report import table
@@ -116,9 +117,11 @@ async def run(arguments: argparse.Namespace) -> int:
         await stack.enter_async_context(wifi)
         problem = await _provision(arguments, wifi, side if phone == "sim" else None)
     _show(arguments, wifi)
-    if problem:
-        print(problem, file=sys.stderr)
-    return 1 if problem else 0
+    if not problem:
+        return 0
+    print(problem, file=sys.stderr)
+    failure = wifi.result.failure if wifi.result else None
+    return 2 if failure and failure.reason in (Reason.CONFIGURATION, Reason.NOT_SUPPORTED) else 1
 
 
 async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: LocalSide | None) -> str:

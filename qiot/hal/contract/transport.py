@@ -86,6 +86,8 @@ class Transport(abc.ABC):
         Raises:
             CloudError: DNS, TCP, TLS, CLOUD_TIMEOUT, MQTT_REFUSED (code: CONNACK's), MQTT_LOST,
                 CLOUD_MALFORMED; nothing is left of it, as after a cancellation.
+            ConfigurationError: A file that `tls` names cannot be used.
+            NotSupportedError: No TLS-PSK here; the hint says what to install.
         """
 
     @abc.abstractmethod

@@ -1,0 +1,1 @@
+"""Clouds: how this device reaches them, and one binder for each platform."""

@@ -1,0 +1,1 @@
+"""Tencent IoT Explorer: dynamic registration, MQTT credentials, binding, properties."""
