@@ -198,7 +198,7 @@ def _unseal(product_secret: Secret, payload: object, length: object) -> bytes:
     if len(plain) - len(text) >= _BLOCK:
         raise _malformed("the payload has more padding than a block: is the product secret right?")
     if type(length) is int and not len(text) <= length <= len(plain):
-        raise _malformed(f"its length {length} does not fit a text of {len(text)} octets")
+        raise _malformed(f"{length} is not the length of its payload: is the product secret right?")
     return text
 
 
