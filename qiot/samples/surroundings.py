@@ -6,7 +6,6 @@ import asyncio
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from qiot.api import CloudOptions
@@ -44,12 +43,7 @@ class LocalSide:
         log.info(f"local cloud: registration and app at {self.cloud.http_url}, MQTT at {self.cloud.mqtt_url}")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
     @property

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from types import TracebackType
 from typing import Any, Final, Self
 
 from qiot.device_info import DeviceInfo
@@ -77,12 +76,7 @@ class Thing:
         self._worker = asyncio.create_task(self._carry_out(), name="qiot control")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.cancel()
