@@ -8,22 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from qiot.errors import StorageError
-
-__all__ = ["remove_leftovers", "sync_folder", "write_atomic", "write_atomically"]
-
-
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """`write_atomic` with the typed error; the folder is made with mode 0700 if need be.
-
-    Raises:
-        StorageError: Not written (code: errno); the old file is untouched and nothing is left beside it.
-    """
-    try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        write_atomic(path, data, mode)
-    except OSError as error:
-        raise StorageError(f"{path}: not saved: {error.strerror or error}", code=error.errno) from None
+__all__ = ["remove_leftovers", "sync_folder", "write_atomic"]
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:

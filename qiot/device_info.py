@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import attrs
 
-from qiot.atomic_file import write_atomically
-from qiot.errors import ConfigurationError
+from qiot.atomic_file import write_atomic
+from qiot.errors import ConfigurationError, StorageError
 from qiot.model import Secret
 
 __all__ = [
@@ -374,15 +374,23 @@ def save_device_info(path: Path | str, info: DeviceInfo) -> DeviceInfo:
     if info.issued is not None:
         info = _save_certificate(path.parent / _CERTS, info, info.issued)
     _Writer(document, path.parent).apply(before, info)
-    write_atomically(path, (json.dumps(document, indent=indent, ensure_ascii=False) + "\n").encode())
+    _replace(path, (json.dumps(document, indent=indent, ensure_ascii=False) + "\n").encode())
     return info
+
+
+def _replace(path: Path, data: bytes, mode: int = 0o600) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        write_atomic(path, data, mode)
+    except OSError as error:
+        raise StorageError(f"{path}: not saved: {error.strerror or error}", code=error.errno) from None
 
 
 def _save_certificate(folder: Path, info: DeviceInfo, issued: IssuedCertificate) -> DeviceInfo:
     cert_file = folder / f"{info.device_name}_cert.crt"
     key_file = folder / f"{info.device_name}_private.key"
-    write_atomically(key_file, issued.private_key.reveal())
-    write_atomically(cert_file, issued.certificate.encode(), mode=0o644)
+    _replace(key_file, issued.private_key.reveal())
+    _replace(cert_file, issued.certificate.encode(), mode=0o644)
     return attrs.evolve(info, cert_file=cert_file, key_file=key_file, issued=None)
 
 

@@ -14,7 +14,6 @@ from qiot.wifi_config.error_log import ErrorLog
 from qiot.wifi_config.methods import parse_methods
 from qiot.wifi_config.session import Session, SessionResult
 from qiot.wifi_config.settings import Settings
-
 from tests.session.fakes import IDENTITY, FakeBinder, FakePlatform
 
 
@@ -77,7 +76,8 @@ async def run() -> AsyncIterator[Callable[..., Run]]:
 
     def make(platform=None, binder=None, *, methods: str = "smart_config", **settings) -> Run:
         # The command port is no part of these tests: after the join nothing is opened on it.
-        options = attrs.evolve(Settings(timeout=9, back_off=0.01, grant_timeout=5, retry_window=5), **settings)
+        quick = Settings(timeout=9, back_off=0.01, grant_timeout=5, retry_window=5)
+        options = attrs.evolve(quick, **settings)
         made = Run(platform or FakePlatform(), binder or FakeBinder(), methods, options)
         made.session.after_join = _nothing  # type: ignore[method-assign]
         runs.append(made)

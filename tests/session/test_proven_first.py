@@ -6,7 +6,6 @@ import asyncio
 
 from qiot.errors import CloudError, JoinError
 from qiot.model import Credentials, Offer, Outcome, Peer, Reason, Secret, Step
-
 from tests.session.fakes import PHONE, TOKEN, FakeBinder, FakeLink, FakePlatform, offer
 
 

@@ -9,7 +9,6 @@ from qiot.errors import CloudError, HalError, JoinError, StorageError
 from qiot.hal.contract import Slot
 from qiot.model import Credentials, Failure, Grant, Offer, Outcome, Peer, Reason, Secret, Step
 from qiot.protocols.base import Answer, Ask, Refused
-
 from tests.session.fakes import HOME, OTHER, PHONE, TOKEN, FakeBinder, FakePlatform, offer
 
 

@@ -1,0 +1,137 @@
+"""The mock platform as a whole."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from qiot.errors import NotSupportedError
+from qiot.hal.contract import (
+    AirKiss,
+    BtCombo,
+    Capabilities,
+    ChipSoftAp,
+    Combination,
+    Platform,
+    PortT,
+    Role,
+    SimpleConfig,
+    SmartConfig,
+    SoftAp,
+    Storage,
+    Udp,
+    Wifi,
+)
+from qiot.hal.mock.airkiss import MockAirKiss
+from qiot.hal.mock.btcombo import MockBtCombo
+from qiot.hal.mock.options import MockOptions, make_world
+from qiot.hal.mock.radio import Radio
+from qiot.hal.mock.scripted import ScriptedListener
+from qiot.hal.mock.simple_config import MockSimpleConfig
+from qiot.hal.mock.smart_config import MockSmartConfig
+from qiot.hal.mock.soft_ap import MockChipSoftAp, MockSoftAp
+from qiot.hal.mock.storage import make_storage
+from qiot.hal.mock.udp import MockUdp
+from qiot.hal.mock.wifi import MockWifi
+from qiot.hal.registry import PlatformSpec
+from qiot.sim.faults import Faults
+from qiot.sim.station import Delays
+from qiot.sim.world import World
+
+__all__ = ["MockPlatform"]
+
+_SCRIPTED: Final[dict[type, type[ScriptedListener]]] = {
+    SmartConfig: MockSmartConfig,
+    AirKiss: MockAirKiss,
+    SimpleConfig: MockSimpleConfig,
+    BtCombo: MockBtCombo,
+    ChipSoftAp: MockChipSoftAp,
+}
+
+
+class MockPlatform(Platform):
+    """A device whose radio is simulated: `mock[,key=value]*`.
+
+    Args:
+        spec: Its options. Of the world: `ssid` and `password` (one home network), `networks=FILE`, `seed`,
+            `loss`, `offers=FILE`. Of the device: `join_delay`, `join_failure=REASON[*N]`, `ap_sta=yes`,
+            `state=DIR`, `start_delay`, `start_failure=PORT[:REASON][*N]`, `udp_loss`, `udp_dup`.
+        world: The world to live in; without one, the options make one.
+
+    Raises:
+        ConfigurationError: An option cannot be used, or is the world's while `world` is given.
+    """
+
+    def __init__(self, spec: PlatformSpec, world: World | None = None) -> None:
+        options = MockOptions.read(spec, own_world=world is None)
+        self.world = world or make_world(spec)
+        self._starts = options.start_failures
+        station = self.world.station(delays=Delays.of_join(options.join_delay), faults=options.join_failures)
+        self._radio = Radio(self.world, station, ap_sta=options.ap_sta)
+        self._udp = MockUdp(
+            self.world.random,
+            loss=self.world.loss if options.udp_loss is None else options.udp_loss,
+            duplication=(
+                self.world.duplication if options.udp_duplication is None else options.udp_duplication
+            ),
+        )
+        storage = make_storage(options.state)
+        self._wifi = MockWifi(self._radio, storage)
+        self._soft_ap = MockSoftAp(
+            self._radio,
+            start_delay=options.start_delay,
+            start_failures=self._start_failures("soft_ap"),
+        )
+        self._ports: dict[type, object] = {
+            Udp: self._udp,
+            Wifi: self._wifi,
+            SoftAp: self._soft_ap,
+            Storage: storage,
+        }
+        self._listeners: list[ScriptedListener] = []
+
+    async def capabilities(self) -> Capabilities:
+        """One radio, or station and access point on one channel; scripted methods are the chip's."""
+        combinations = [Combination(frozenset({role})) for role in (Role.STATION, Role.ACCESS_POINT)]
+        if self._radio.ap_sta:
+            both = frozenset({Role.STATION, Role.ACCESS_POINT})
+            combinations.append(Combination(both, same_channel=True))
+        offers = self.world.offers
+        chip = {
+            listener.method: offers.furthest(listener.method)
+            for listener in _SCRIPTED.values()
+            if offers.scripted(listener.method)
+        }
+        return Capabilities(combinations=tuple(combinations), chip=chip)
+
+    def port(self, kind: type[PortT]) -> PortT:
+        """`Udp`, `Wifi`, `SoftAp`, `Storage`, and every method that the world has a script for."""
+        if kind in _SCRIPTED and kind not in self._ports:
+            self._ports[kind] = self._listener(_SCRIPTED[kind])
+        if kind not in self._ports:
+            raise NotSupportedError(
+                f"{kind.__name__}: the mock has no such port in this version",
+                hint="Use a method that runs over Udp, Wifi and SoftAp, such as soft_ap.",
+            )
+        return cast(PortT, self._ports[kind])
+
+    async def close(self) -> None:
+        """Stop the methods, take the access point down, leave the network, close every endpoint."""
+        for listener in self._listeners:
+            await listener.stop()
+        await self._soft_ap.stop()
+        self._radio.station.leave()
+        await self._udp.close()
+
+    def _listener(self, listener: type[ScriptedListener]) -> ScriptedListener:
+        if not self.world.offers.scripted(listener.method):
+            raise NotSupportedError(
+                f"{listener.method}: no codec yet in this version; the mock runs it from scripted offers",
+                hint="Use --hal mock,offers=FILE with a JSON list such as "
+                f'[{{"method": "{listener.method}", "ssid": "Home", "password": "…", "token": "…"}}].',
+            )
+        made = listener(self.world.offers, self._wifi, self._start_failures(listener.method))
+        self._listeners.append(made)
+        return made
+
+    def _start_failures(self, port: str) -> Faults:
+        return self._starts.get(port, Faults())

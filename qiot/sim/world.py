@@ -1,0 +1,50 @@
+"""The world that mock radios and simulated phones share: one per test or fleet."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+from qiot.sim.clock import Clock, LoopClock
+from qiot.sim.faults import Faults
+from qiot.sim.offers import Offers
+from qiot.sim.station import Delays, Station
+from qiot.sim.wifi import HomeNetwork, Neighbourhood
+
+__all__ = ["World"]
+
+
+class World:
+    """Everything in memory; nothing of it runs by itself, so there is nothing to close.
+
+    Without any home network, stations join whatever they are given.
+
+    Args:
+        networks: Home networks that are up from the start.
+        seed: Of the world's random source; the same seed gives the same losses for the same traffic.
+        clock: Where time comes from; the running loop's clock by default.
+        loss: Share of UDP datagrams that get lost, 0 to 1, for every device that has no figure of its own.
+        duplication: Share of UDP datagrams that arrive twice, 0 to 1, likewise.
+    """
+
+    def __init__(
+        self,
+        networks: Iterable[HomeNetwork] = (),
+        *,
+        seed: int | None = None,
+        clock: Clock | None = None,
+        loss: float = 0.0,
+        duplication: float = 0.0,
+    ) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - losses, not keys
+        self.clock: Clock = clock or LoopClock()
+        self.loss = loss
+        self.duplication = duplication
+        self.wifi = Neighbourhood()
+        self.offers = Offers(self.clock)
+        for network in networks:
+            self.wifi.add(network)
+
+    def station(self, *, delays: Delays | None = None, faults: Faults | None = None) -> Station:
+        """A new station, with a MAC address of its own: a device's radio, or a phone."""
+        return Station(self.wifi, self.clock, delays=delays, faults=faults)

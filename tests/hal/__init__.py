@@ -1,0 +1,1 @@
+"""Tests of the platforms and of the simulated world."""
