@@ -20,7 +20,7 @@ from qiot.errors import ConfigurationError, NotSupportedError, QiotError
 from qiot.hal.contract import Platform, Slot, SoftApSpec, Storage, Transport
 from qiot.hal.registry import PlatformSpec, open_platform
 from qiot.log import get_logger
-from qiot.model import CloudLink, Event, Failure, Grant, Reason, Secret, Step
+from qiot.model import CloudLink, Event, Failure, Grant, Outcome, Reason, Secret, Step
 from qiot.wifi_config.dev_log import DevLog
 from qiot.wifi_config.error_log import ErrorLog
 from qiot.wifi_config.log_service import LOG_PORT, LogService, log_access_point
@@ -148,7 +148,8 @@ class WifiConfig:
         self._result = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(session, self._result, resume=resume), name="qiot session")
         async for event in session.events.watch():
-            if event.step in (Step.LISTENING, Step.JOINED, Step.BOUND):
+            listening = event.step is Step.LISTENING and event.outcome is Outcome.STARTED
+            if listening or event.step in (Step.JOINED, Step.BOUND):
                 return
             if event.step is Step.FAILED:
                 raise _as_error(event.failure)

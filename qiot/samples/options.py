@@ -12,12 +12,20 @@ import attrs
 
 from qiot.api import CloudOptions
 from qiot.device_info import DeviceInfo, load_device_info
-from qiot.errors import ConfigurationError, NotSupportedError, QiotError
+from qiot.errors import ConfigurationError, QiotError
 from qiot.log import configure
-from qiot.model import Secret
+from qiot.model import Reason, Secret
 from qiot.testbed.cloud import DEMO_DEVICE_NAME, DEMO_PRODUCT_ID, DEMO_PRODUCT_SECRET
 
-__all__ = ["add_cloud_options", "cloud_options", "identity", "main", "wants_local_cloud"]
+__all__ = [
+    "add_cloud_options",
+    "at_local_cloud",
+    "cloud_options",
+    "exit_code",
+    "identity",
+    "main",
+    "wants_local_cloud",
+]
 
 
 def add_cloud_options(parser: argparse.ArgumentParser) -> None:
@@ -100,15 +108,17 @@ def main(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], Aw
     configure(arguments.log, arguments.log_level, sys.stdout)
     try:
         return asyncio.run(_awaited(run, arguments))
-    except (ConfigurationError, NotSupportedError) as error:
-        print(f"{parser.prog}: {error} {error.hint}", file=sys.stderr)
-        return 2
     except QiotError as error:
-        print(f"{parser.prog}: {error.reason}: {error} {error.hint}", file=sys.stderr)
-        return 1
+        print(f"{parser.prog}: {error.reason}: {error}. {error.hint}", file=sys.stderr)
+        return exit_code(error.reason)
     except KeyboardInterrupt:
         print(f"{parser.prog}: stopped", file=sys.stderr)
         return 1
+
+
+def exit_code(reason: Reason) -> int:
+    """2 where the user has to change what was asked for, 1 where it failed."""
+    return 2 if reason in (Reason.CONFIGURATION, Reason.NOT_SUPPORTED) else 1
 
 
 async def _awaited(run: Callable[[argparse.Namespace], Awaitable[int]], arguments: argparse.Namespace) -> int:

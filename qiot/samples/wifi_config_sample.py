@@ -18,9 +18,15 @@ from qiot.api import Settings, WifiConfig
 from qiot.errors import ConfigurationError
 from qiot.hal.registry import parse_spec
 from qiot.log import get_logger
-from qiot.model import Reason
 from qiot.samples.demo import demo
-from qiot.samples.options import add_cloud_options, cloud_options, identity, main, wants_local_cloud
+from qiot.samples.options import (
+    add_cloud_options,
+    cloud_options,
+    exit_code,
+    identity,
+    main,
+    wants_local_cloud,
+)
 from qiot.samples.report import table
 from qiot.samples.surroundings import LocalSide, give_up_with
 from qiot.wifi_config.methods import METHODS, NOT_BUILT, parse_methods
@@ -121,7 +127,7 @@ async def run(arguments: argparse.Namespace) -> int:
         return 0
     print(problem, file=sys.stderr)
     failure = wifi.result.failure if wifi.result else None
-    return 2 if failure and failure.reason in (Reason.CONFIGURATION, Reason.NOT_SUPPORTED) else 1
+    return exit_code(failure.reason) if failure else 1
 
 
 async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: LocalSide | None) -> str:

@@ -10,7 +10,7 @@ from qiot.errors import NotSupportedError
 from qiot.hal.contract import Capabilities, Role
 from qiot.wifi_config.methods import Method
 
-__all__ = ["Turn", "can_keep_access_point", "plan_turns"]
+__all__ = ["Turn", "can_keep_access_point", "missing_role", "plan_turns"]
 
 
 @attrs.frozen
@@ -25,31 +25,39 @@ class Turn:
         return any(method.access_point for method in self.methods)
 
 
+def missing_role(method: Method, capabilities: Capabilities) -> NotSupportedError | None:
+    """Why a method cannot listen on this platform; None where it can."""
+    missing = _needs(method, capabilities) - capabilities.roles
+    if not missing:
+        return None
+    return NotSupportedError(
+        f"{method.name} needs the role {', '.join(sorted(missing))}; this platform does not have it",
+        hint="Choose another method, or add a platform that has it with a further --hal.",
+    )
+
+
 def plan_turns(methods: Sequence[Method], capabilities: Capabilities) -> Sequence[Turn]:
     """Put each method into the first turn whose roles can all be held together.
 
-    A method that a chip runs by itself needs no role of ours and listens in every plan's first turn.
-
-    Raises:
-        NotSupportedError: The platform lacks a role that a method needs; names the method and the role.
+    Args:
+        methods: Methods that miss no role.
+        capabilities: What was probed.
     """
     turns: list[tuple[list[Method], frozenset[Role]]] = []
     for method in methods:
-        needs = frozenset[Role]() if method.name in capabilities.chip else method.listen
-        missing = needs - capabilities.roles
-        if missing:
-            raise NotSupportedError(
-                f"{method.name} needs the role {', '.join(sorted(missing))}; this platform does not have it",
-                hint="Choose another method, or add a platform that has it with a further --hal.",
-            )
-        for members, roles in turns:
+        needs = _needs(method, capabilities)
+        for index, (members, roles) in enumerate(turns):
             if not needs or capabilities.together(*roles, *needs):
-                members.append(method)
-                turns[turns.index((members, roles))] = (members, roles | needs)
+                turns[index] = ([*members, method], roles | needs)
                 break
         else:
             turns.append(([method], needs))
     return [Turn(tuple(members)) for members, _ in turns]
+
+
+def _needs(method: Method, capabilities: Capabilities) -> frozenset[Role]:
+    """Roles of ours; a method that a chip runs by itself needs none."""
+    return frozenset() if method.name in capabilities.chip else method.listen
 
 
 def can_keep_access_point(capabilities: Capabilities) -> bool:

@@ -14,8 +14,8 @@ import attrs
 
 from qiot.cloud.binder import Binder, Journal
 from qiot.device_info import DeviceInfo
-from qiot.errors import CloudError, HalError, JoinError, QiotError
-from qiot.hal.contract import ListenContext, Listener, Platform, Udp
+from qiot.errors import CloudError, HalError, JoinError, NotSupportedError, QiotError
+from qiot.hal.contract import Capabilities, ListenContext, Listener, Platform, Udp
 from qiot.log import get_logger
 from qiot.model import CloudLink, Failure, Grant, Offer, Outcome, Peer, Reason, Step
 from qiot.protocols.base import Answer, Ask, Heard, Refused, Seen
@@ -28,7 +28,7 @@ from qiot.wifi_config.events import EventStream
 from qiot.wifi_config.listeners import Listeners
 from qiot.wifi_config.methods import COMMAND_DOOR, Method
 from qiot.wifi_config.offers import Offers
-from qiot.wifi_config.plan import Turn, plan_turns
+from qiot.wifi_config.plan import Turn, missing_role, plan_turns
 from qiot.wifi_config.radio import Radio
 from qiot.wifi_config.settings import Settings
 from qiot.wifi_config.table import Result, follow
@@ -170,10 +170,10 @@ class Session:
         capabilities = await self._platform.capabilities()
         self._radio = radio = Radio(self._platform, capabilities, self._settings.access_point)
         self._chip = frozenset(capabilities.chip)
-        self._turns = plan_turns(self._methods, capabilities)
         if resume and (link := await self._resume(radio)) is not None:
             return await self._reached(Step.BOUND, link, "resume")
         self._step = follow(Step.IDLE, Result.START)
+        self._turns = plan_turns(await self._possible(capabilities), capabilities)
         await self._listen(radio)
         while True:
             offer = await self._next_offer(radio)
@@ -184,6 +184,31 @@ class Session:
                 await radio.settle(keep=True)
                 return await self._reached(attempt.step, attempt.link, attempt.offer.peer.method)
             await self._go_back(attempt, radio)
+
+    async def _possible(self, capabilities: Capabilities) -> Sequence[Method]:
+        """The methods that can listen here; one that cannot is an event while there are others."""
+        refused = {each.name: self._refusal(each, capabilities) for each in self._methods}
+        for name, error in refused.items():
+            if error is None:
+                continue
+            if all(refused.values()):
+                raise error
+            await self._does_not_listen(name, error)
+        return [each for each in self._methods if refused[each.name] is None]
+
+    def _refusal(self, method: Method, capabilities: Capabilities) -> NotSupportedError | None:
+        """Why a method cannot listen here, in the platform's own words where it has some."""
+        refusal = missing_role(method, capabilities)
+        if refusal is not None and not method.access_point:
+            try:
+                self._platform.port(method.port)
+            except NotSupportedError as error:
+                return error
+        return refusal
+
+    async def _does_not_listen(self, name: str, error: HalError) -> None:
+        log.warning(f"method {name} does not listen: {error}")
+        await self.report(Step.LISTENING, Outcome.FAILED, failure=error.failure(Step.LISTENING), methods=name)
 
     async def _listen(self, radio: Radio) -> None:
         """Take the roles and open the doors of this turn."""
@@ -217,10 +242,7 @@ class Session:
         except HalError as error:
             if len(self._methods) == 1:
                 raise
-            log.warning(f"method {method.name} does not listen: {error}")
-            await self.report(
-                Step.LISTENING, Outcome.FAILED, failure=error.failure(Step.LISTENING), methods=method.name
-            )
+            await self._does_not_listen(method.name, error)
 
     async def _open_command_service(self) -> None:
         if _COMMAND in self._listeners.names:
