@@ -28,9 +28,9 @@ import attrs
 from structlog import BoundLoggerBase
 
 from qiot.errors import ConfigurationError
-from qiot.masking import mask, mask_secrets
+from qiot.masking import mask, mask_message, mask_secrets
 
-__all__ = ["Logger", "configure", "get_logger", "mask", "mask_secrets", "silence"]
+__all__ = ["Logger", "configure", "get_logger", "mask", "mask_message", "mask_secrets", "silence"]
 
 LINE_MAX: Final = 1023
 """Characters of one C SDK line without its end (contract section 12); a longer one says how much is cut."""

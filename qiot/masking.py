@@ -6,6 +6,7 @@ so that a program can put `mask_secrets` into its own structlog chain.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import sys
@@ -13,7 +14,7 @@ import traceback
 from collections.abc import Collection, Mapping, MutableMapping
 from typing import Any, Final
 
-__all__ = ["mask", "mask_secrets"]
+__all__ = ["mask", "mask_message", "mask_secrets"]
 
 _STARS: Final = "***"
 
@@ -55,11 +56,11 @@ _PAIR: Final = re.compile(
     """,
     re.VERBOSE,
 )
-_WORD: Final = re.compile(r"""(?:null|None|true|false|True|False)\b|Secret\(\*\*\*\)|[^\s,}\]"'\\]*+""")
-"""An unquoted value behind a quoted name: a number, null, a word."""
-_BARE: Final = re.compile(r"""Secret\(\*\*\*\)|[^\s|&"]*+""")
-"""A value behind a bare name, as in the C SDK's `PSW:…|TOKEN:…` and in queries."""
-_NOTHING: Final = frozenset({"null", "None", "true", "false", "True", "False", ""})
+_NEXT_PAIR: Final = re.compile(r"""[}\])]*,\s*\\*["']|[}\])]*\Z""")
+"""What ends an unquoted value behind a quoted name: the next name, or nothing more."""
+_NEXT_BARE: Final = re.compile(r"""(?:,?[ \t]|[|&])[\w.-]++[:=]|\n|\Z""")
+"""What ends a value behind a bare name, as in the C SDK's `PSW:…|TOKEN:…` and in queries: the next name."""
+_NOTHING: Final = frozenset({"null", "None", "true", "false", "True", "False"})
 
 
 def mask(text: str) -> str:
@@ -67,7 +68,8 @@ def mask(text: str) -> str:
 
     Understands JSON, with spaces, nested as an escaped text (`\"psk\":\"…\"`) and cut off anywhere, the repr
     of a dict, and `KEY:value` or `key=value` without spaces. What cannot be told apart is masked rather than
-    shown: an object or a list as the value of a secret is masked with everything after it.
+    shown: an object or a list as the value of a secret is masked with everything after it, a bare value up to
+    the next name.
 
     Args:
         text: Any text.
@@ -100,8 +102,54 @@ def _value_end(text: str, found: re.Match[str]) -> int:
         return closing.start() if closing else len(text)
     if text[start : start + 1] in ("{", "["):
         return len(text)
-    word = (_WORD if found["close"] else _BARE).match(text, start)
-    return start if word is None or word[0] in _NOTHING else word.end()
+    following = (_NEXT_PAIR if found["close"] else _NEXT_BARE).search(text, start)
+    end = following.start() if following else len(text)
+    return start if text[start:end] in _NOTHING else end
+
+
+# --- masking in messages ------------------------------------------------------------------------------------
+
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z_]{1,24}")
+_SHOWN_NAMES: Final = frozenset({
+    "bssid", "channel", "clientToken", "cmdType", "code", "country", "deviceName", "deviceReply", "log",
+    "method", "params", "productId", "productRegion", "protoVersion", "region", "ssid", "status", "timestamp",
+    "wifiConfigState",
+})  # fmt: skip
+"""Members whose values a log may show (contract sections 4, 8 and 10)."""
+
+
+def mask_message(data: bytes) -> str:
+    """What a log may show of a message from somebody who may get everything wrong.
+
+    `mask` needs a shape to find secrets by. A stranger's message has none for certain: a misspelt name, a
+    missing colon or another coding would show a password. So a JSON object is shown with the values of known,
+    harmless members only, and of all else just the length.
+
+    Args:
+        data: The message as it came in.
+    """
+    try:
+        message = json.loads(data.decode())
+        if isinstance(message, dict):
+            return json.dumps(_members(message), ensure_ascii=False, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        pass
+    return f"({len(data)} bytes that are no JSON object)"
+
+
+def _members(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name if _PLAIN_NAME.fullmatch(name) else _STARS: _member(value) if name in _SHOWN_NAMES else _STARS
+        for name, value in message.items()
+    }
+
+
+def _member(value: object) -> object:
+    if isinstance(value, dict):
+        return _members(value)
+    if isinstance(value, str):
+        return mask(value)
+    return value if isinstance(value, int | None) else _STARS
 
 
 # --- masking in records -------------------------------------------------------------------------------------

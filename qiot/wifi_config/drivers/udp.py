@@ -8,7 +8,7 @@ from typing import Final
 
 from qiot.errors import HalError, MediumError, ProtocolError
 from qiot.hal.contract import Datagram, Endpoint, ListenContext, Listener, Udp
-from qiot.log import get_logger, mask
+from qiot.log import get_logger, mask_message
 from qiot.model import Peer
 from qiot.protocols.base import Codec, Heard, News, Output, Send
 
@@ -142,5 +142,5 @@ class UdpListener(Listener):
 
 
 def _readable(data: bytes) -> str:
-    text = mask(data.decode(errors="backslashreplace"))
+    text = mask_message(data)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(data)} bytes)"
