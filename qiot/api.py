@@ -16,7 +16,7 @@ from qiot.cloud.tencent.binder import TencentBinder
 from qiot.cloud.tencent.thing import Thing
 from qiot.cloud.transport import HostTransport
 from qiot.device_info import DeviceInfo, load_device_info, save_device_info
-from qiot.errors import ConfigurationError, NotSupportedError, QiotError
+from qiot.errors import ConfigurationError, NotSupportedError, QiotError, StorageError
 from qiot.hal.contract import Platform, Slot, SoftApSpec, Storage, Transport
 from qiot.hal.registry import PlatformSpec, open_platform
 from qiot.log import get_logger
@@ -147,12 +147,16 @@ class WifiConfig:
             await session.set_grant(Grant("tencent", self._token))
         self._result = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(session, self._result, resume=resume), name="qiot session")
-        async for event in session.events.watch():
-            listening = event.step is Step.LISTENING and event.outcome is Outcome.STARTED
-            if listening or event.step in (Step.JOINED, Step.BOUND):
-                return
-            if event.step is Step.FAILED:
-                raise _as_error(event.failure)
+        try:
+            async for event in session.events.watch():
+                listening = event.step is Step.LISTENING and event.outcome is Outcome.STARTED
+                if listening or event.step in (Step.JOINED, Step.BOUND):
+                    return
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+        # The stream is closed without any of these: the run has failed and everything is undone.
+        raise _as_error((await self.wait()).failure)
 
     async def wait(self) -> SessionResult:
         """The end of the run: bound, joined or failed; comes as soon as it is known.
@@ -186,6 +190,12 @@ class WifiConfig:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        if self._result is not None and self._session is not None and not self._result.done():
+            # Cancelled before its first step: nothing of `_run` has been at work.
+            failure = Failure(Step.IDLE, Reason.STOPPED, text="stopped by the program")
+            self._result.set_result(SessionResult(Step.FAILED, failure))
+            self._token = None
+            await self._session.close()
 
     async def aclose(self) -> None:
         """Stop everything, close the connection and the platform. Idempotent."""
@@ -199,6 +209,11 @@ class WifiConfig:
     def step(self) -> Step:
         """Where the run is."""
         return self._session.step if self._session else Step.IDLE
+
+    @property
+    def local(self) -> tuple[str, int] | None:
+        """Address and port of the command service; None where it is not open."""
+        return self._session.local if self._session else None
 
     @property
     def result(self) -> SessionResult | None:
@@ -220,11 +235,11 @@ class WifiConfig:
 
     async def provisioned(self) -> bool:
         """True where an earlier run bound this very device, so that `start(resume=True)` can work."""
-        if self._storage is None or (data := await self._storage.load(Slot.BOUND)) is None:
-            return False
         try:
-            mark = json.loads(data)
-        except ValueError:
+            data = None if self._storage is None else await self._storage.load(Slot.BOUND)
+            mark = None if data is None else json.loads(data)
+        except (StorageError, ValueError) as error:
+            log.warning(f"it is not known whether the device was bound: {error}")
             return False
         return isinstance(mark, dict) and mark == self._mark()
 
@@ -308,18 +323,18 @@ class WifiConfig:
     # --- inside -----------------------------------------------------------------------------------------
 
     async def _run(self, session: Session, result: asyncio.Future[SessionResult], *, resume: bool) -> None:
+        ended: SessionResult | None = None
         try:
             ended = await session.run(resume=resume)
-            self._token = None
-            if ended.step is Step.BOUND and self._storage is not None:
-                await self._storage.save(Slot.BOUND, json.dumps(self._mark()).encode())
+            if ended.step is Step.BOUND:
+                await self._note_bound()
             result.set_result(ended)
             if ended.successful:
                 await session.linger()
         except asyncio.CancelledError:
             if not result.done():
-                failure = Failure(session.step, Reason.STOPPED, text="stopped by the program")
-                result.set_result(SessionResult(Step.FAILED, failure))
+                failure = session.failure or Failure(session.step, Reason.STOPPED)
+                result.set_result(ended or SessionResult(Step.FAILED, failure))
             raise
         except Exception as error:
             log.exception("the session broke")
@@ -327,7 +342,15 @@ class WifiConfig:
                 failure = Failure(session.step, Reason.INTERNAL, text=type(error).__name__)
                 result.set_result(SessionResult(Step.FAILED, failure))
         finally:
+            self._token = None
             await session.close()
+
+    async def _note_bound(self) -> None:
+        try:
+            if self._storage is not None:
+                await self._storage.save(Slot.BOUND, json.dumps(self._mark()).encode())
+        except StorageError as error:
+            log.warning(f"bound, but the next start will not know it: {error}")
 
     @property
     def _running(self) -> bool:

@@ -6,6 +6,7 @@ One device per process, as in C: the functions of this module share one `Blockin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Final, Self, TypeVar
 
 from qiot.api import CloudOptions, SessionResult, Settings, State, WifiConfig
 from qiot.device_info import DeviceInfo
-from qiot.errors import QiotError
+from qiot.errors import ConfigurationError, QiotError
 from qiot.log import get_logger
 
 __all__ = [
@@ -62,6 +63,7 @@ class BlockingWifiConfig:
         cloud: CloudOptions | None = None,
         settings: Settings | None = None,
     ) -> None:
+        self._closing = threading.RLock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="qiot", daemon=True)
         self._thread.start()
@@ -97,7 +99,7 @@ class BlockingWifiConfig:
             TimeoutError: Not within `timeout` seconds; the run goes on.
             ConfigurationError: Nothing was started.
         """
-        return self._call(asyncio.wait_for(self._config.wait(), timeout))
+        return self._call(_result(self._config, timeout))
 
     def send_log(self) -> int:
         """Serve the device log on its own access point; 0, or -1 where that could not begin."""
@@ -110,16 +112,23 @@ class BlockingWifiConfig:
 
     def stop(self) -> None:
         """End the run."""
-        self._call(self._config.stop())
+        with contextlib.suppress(ConfigurationError):  # closed: there is nothing to stop
+            self._call(self._config.stop())
 
     def close(self) -> None:
         """Stop everything and end the thread. Idempotent."""
-        if self._thread.is_alive():
-            self._call(self._config.aclose())
-            self._end_loop()
+        with self._closing:
+            if self._thread.is_alive():
+                self._call(self._config.aclose())
+                self._end_loop()
 
     def _call(self, coroutine: Coroutine[Any, Any, _ResultT]) -> _ResultT:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        with self._closing:
+            if self._loop.is_closed():
+                coroutine.close()
+                raise ConfigurationError("this device is closed", hint="Make a new one.")
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        return future.result()
 
     def _end_loop(self) -> None:
         self._call(self._loop.shutdown_default_executor())
@@ -135,6 +144,11 @@ async def _make(
     settings: Settings | None,
 ) -> WifiConfig:
     return WifiConfig(device_info, hal=hal, cloud=cloud, settings=settings)
+
+
+async def _result(config: WifiConfig, timeout: float | None) -> SessionResult:
+    async with asyncio.timeout(timeout):
+        return await config.wait()
 
 
 _current: BlockingWifiConfig | None = None

@@ -36,7 +36,7 @@ _NAME_MAX: Final = 48
 _PRODUCT_SECRET_MAX: Final = 32
 _PRODUCT_SECRET_MIN: Final = 16
 """Its first 16 octets are the key of the registration's answer (contract section 8)."""
-_DEVICE_SECRET_MAX: Final = 64
+_DEVICE_SECRET_MAX: Final = 88
 _FILE_NAME_MAX: Final = 128
 _REGION_MAX: Final = 64
 _SUB_DEVICES_MAX: Final = 50

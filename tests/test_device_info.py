@@ -196,7 +196,7 @@ def test_without_dynamic_registration_the_secret_has_to_be_there(file):
         ({"region": 1}, "region"),
         ({"key_deviceinfo": "x"}, "key_deviceinfo"),
         ({"key_deviceinfo": {"deviceSecret": 1}}, "key_deviceinfo.deviceSecret"),
-        ({"key_deviceinfo": {"deviceSecret": "x" * 65}}, "key_deviceinfo.deviceSecret"),
+        ({"key_deviceinfo": {"deviceSecret": "x" * 89}}, "key_deviceinfo.deviceSecret"),
         ({"endpoints": []}, "endpoints"),
         ({"endpoints": {"mqtt": 1}}, "endpoints.mqtt"),
         ({"subDev": []}, "subDev"),
@@ -217,7 +217,7 @@ def test_a_wrong_field_is_named(file, changes, field):
     refused(put(file, KEY, **changes), field)
 
 
-@pytest.mark.parametrize("secret", ["x" * 65, 17])
+@pytest.mark.parametrize("secret", ["x" * 89, 17])
 def test_a_wrong_secret_is_not_shown(file, secret):
     error = refused(put(file, KEY, key_deviceinfo={"deviceSecret": secret}))
     assert str(secret) not in f"{error} {error.hint}"

@@ -154,8 +154,7 @@ async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: Loca
 
 async def _with_phone(arguments: argparse.Namespace, wifi: WifiConfig, side: LocalSide) -> str:
     """Let the simulated phone do its part; what it says where it gave up before the device was done."""
-    listening = next(event for event in wifi.history if "port" in event.detail)
-    host, port = str(listening.detail["host"]), int(listening.detail["port"])
+    host, port = wifi.local or udp_place(arguments.udp)
     ssid, password = _home_network(arguments)
     sending = side.phone(host, port, ssid=ssid, password=password)
     async with asyncio.TaskGroup() as group:

@@ -110,6 +110,7 @@ class Attempt:
             Step.AWAITING_GRANT: self._await_grant,
             Step.BINDING: self._bind,
         }
+        self.journal.mark("start")
         self.step = step_after(self.offer.reached)
         self.link = self.offer.link
         self._carried = self.offer.grant
@@ -117,10 +118,10 @@ class Attempt:
             while (action := actions.get(self.step)) is not None:
                 self.step = follow(self.step, await self._guarded(action))
         except BaseException:
-            await self._drop_link()
+            await self.drop_link()
             raise
         if self.step is Step.LISTENING:
-            await self._drop_link()
+            await self.drop_link()
         return self.step
 
     async def _guarded(self, action: Callable[[], Awaitable[Result]]) -> Result:
@@ -190,7 +191,7 @@ class Attempt:
         return Result.OK
 
     async def _connect(self) -> Result:
-        await self._drop_link()
+        await self.drop_link()
         self.journal.mark("mqttStart")
         await self.reporter.report(Step.CONNECTING, Outcome.STARTED)
         try:
@@ -289,7 +290,8 @@ class Attempt:
             pause *= 2
         raise AssertionError("tries is at least 1")
 
-    async def _drop_link(self) -> None:
+    async def drop_link(self) -> None:
+        """Close the connection, where there is one."""
         link, self.link = self.link, None
         if link is not None:
             await link.close()

@@ -77,6 +77,10 @@ class Session:
         save_identity: Keeps an identity that registration completed.
         errors: The error log, loaded.
         dev_log: The log that a phone can fetch.
+
+    Attributes:
+        events: What happens.
+        failure: Why it failed, once it has.
     """
 
     def __init__(
@@ -115,12 +119,18 @@ class Session:
         self._attempt_task: asyncio.Task[Step] | None = None
         self._last_try: tuple[Offer, float] | None = None
         self._last_failure: Failure | None = None
+        self.failure: Failure | None = None
         self.events = EventStream()
 
     @property
     def step(self) -> Step:
         """Where the session is."""
         return self._attempt.step if self._attempt is not None else self._step
+
+    @property
+    def local(self) -> tuple[str, int] | None:
+        """Where the command service listens; None before it does."""
+        return self._command.local if self._command is not None else None
 
     async def set_grant(self, grant: Grant) -> None:
         """A grant from the program itself; it may bind whoever's credentials joined."""
@@ -171,7 +181,11 @@ class Session:
         self._radio = radio = Radio(self._platform, capabilities, self._settings.access_point)
         self._chip = frozenset(capabilities.chip)
         if resume and (link := await self._resume(radio)) is not None:
-            return await self._reached(Step.BOUND, link, "resume")
+            try:
+                return await self._reached(Step.BOUND, link, "resume")
+            except BaseException:
+                await link.close()
+                raise
         self._step = follow(Step.IDLE, Result.START)
         self._turns = plan_turns(await self._possible(capabilities), capabilities)
         await self._listen(radio)
@@ -181,8 +195,12 @@ class Session:
                 return self._last_failure or self._timed_out()
             attempt = await self._try(offer, radio)
             if attempt.step in (Step.BOUND, Step.JOINED):
-                await radio.settle(keep=True)
-                return await self._reached(attempt.step, attempt.link, attempt.offer.peer.method)
+                try:
+                    await radio.settle(keep=True)
+                    return await self._reached(attempt.step, attempt.link, attempt.offer.peer.method)
+                except BaseException:
+                    await attempt.drop_link()
+                    raise
             await self._go_back(attempt, radio)
 
     async def _possible(self, capabilities: Capabilities) -> Sequence[Method]:
@@ -357,8 +375,7 @@ class Session:
                 self._step = Step.CONNECTING
                 await self.report(Step.CONNECTING, Outcome.STARTED)
                 link = await self._binder.connect()
-                await self.report(Step.CONNECTING, Outcome.OK)
-            except (JoinError, CloudError) as error:
+            except (HalError, CloudError) as error:
                 self._last_failure = failure = error.failure(self._step)
                 log.warning(f"{failure}")
                 await self.report(self._step, Outcome.FAILED, failure=failure)
@@ -368,10 +385,12 @@ class Session:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 30.0)
             else:
+                self.events.emit(Step.CONNECTING, Outcome.OK)
                 return link
 
     async def _fail(self, failure: Failure) -> SessionResult:
         self._step = Step.FAILED
+        self.failure = failure
         log.error(str(failure))
         self._errors.note(failure, self._active.peer.method if self._active else self._methods[0].name)
         await self._errors.save()
@@ -480,8 +499,10 @@ class Session:
         await self.report(Step.LISTENING, Outcome.OK, peer=peer, again=again)
 
 
-def _needs_phone(error: JoinError | CloudError) -> bool:
-    """True where trying the stored network again cannot help."""
+def _needs_phone(error: HalError | CloudError) -> bool:
+    """True where trying the stored network again cannot help; what was stored may be damaged, too."""
     if isinstance(error, CloudError):
         return error.permanent
-    return error.reason in (Reason.NO_SAVED_NETWORK, Reason.WRONG_PASSWORD)
+    if isinstance(error, JoinError):
+        return error.reason in (Reason.NO_SAVED_NETWORK, Reason.WRONG_PASSWORD)
+    return True

@@ -21,7 +21,7 @@ SDK_APP_ID: Final = "21010406"
 EXPIRY: Final = 2**63 - 1
 """Never: the C SDK's LONG_MAX, whole. (Its buffer cuts it on 64 bit; the cloud wants any future number.)"""
 
-_KEY_MAX: Final = 48
+_KEY_MAX: Final = 64
 _CONNECTION_ID_LENGTH: Final = 5
 HMACS: Final[Mapping[str, Callable[[], Any]]] = {"hmacsha1": hashlib.sha1, "hmacsha256": hashlib.sha256}
 
@@ -57,7 +57,7 @@ def decoded_secret(secret: Secret) -> Secret:
     """The device secret's octets.
 
     Raises:
-        ConfigurationError: It is not base64 of 1 to 48 octets.
+        ConfigurationError: It is not base64 of 1 to 64 octets.
     """
     try:
         key = base64.b64decode(secret.reveal(), validate=True)

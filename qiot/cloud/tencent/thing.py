@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Self
 
 from qiot.device_info import DeviceInfo
-from qiot.errors import CloudError
+from qiot.errors import CloudError, ConfigurationError
 from qiot.log import get_logger
 from qiot.masking import mask
 from qiot.model import CloudLink, Message, Reason
@@ -105,6 +105,8 @@ class Thing:
         await self._ask("report", params)
 
     async def _ask(self, method: str, params: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        if self._worker is None:
+            raise ConfigurationError("this Thing is not subscribed", hint="Use it in `async with`.")
         self._count += 1
         client_token = f"{self._product_id}-{self._count}"
         rest = "" if params is None else f', "params":{json.dumps(params)}'
