@@ -149,14 +149,17 @@ class WifiConfig:
         self._task = asyncio.create_task(self._run(session, self._result, resume=resume), name="qiot session")
         try:
             async for event in session.events.watch():
-                listening = event.step is Step.LISTENING and event.outcome is Outcome.STARTED
-                if listening or event.step in (Step.JOINED, Step.BOUND):
+                if event.step is Step.LISTENING and event.outcome is Outcome.STARTED:
                     return
+                if event.step in (Step.JOINED, Step.BOUND, Step.FAILED):
+                    break
         except asyncio.CancelledError:
             await self.stop()
             raise
-        # The stream is closed without any of these: the run has failed and everything is undone.
-        raise _as_error((await self.wait()).failure)
+        # It ended without listening: back in its network, or failed and everything undone.
+        result = await self.wait()
+        if not result.successful:
+            raise _as_error(result.failure)
 
     async def wait(self) -> SessionResult:
         """The end of the run: bound, joined or failed; comes as soon as it is known.

@@ -21,7 +21,7 @@ class Journal:
 
     Attributes:
         method: The method that brought the credentials.
-        marks: Milliseconds since the session's start by name.
+        marks: Milliseconds since the attempt's start by name.
     """
 
     method: str = ""

@@ -77,7 +77,10 @@ async def _exchange(sock: socket.socket, asked: HttpRequest, url: SplitResult) -
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
-            connection.receive_data(await receive(sock))
+            data = await receive(sock)
+            if not data and connection.their_state is h11.SEND_RESPONSE:
+                raise CloudError(f"{url.netloc} hung up without an answer", reason=Reason.CLOUD_MALFORMED)
+            connection.receive_data(data)
         elif isinstance(event, h11.Response):
             status = event.status_code
         elif isinstance(event, h11.Data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
@@ -30,17 +31,30 @@ async def demo(thing: Thing, info: DeviceInfo, *, loop: bool) -> bool:
         return 0
 
     thing.on_control = control
+    interrupt = asyncio.Event()
+    if loop:  # Ctrl-C is how a loop ends well
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt.set)
     try:
         async with thing:
             answered = [await _tried(thing.get_status()), await _tried(thing.report(state))]
-            while loop:
-                await asyncio.sleep(1)
+            while loop and not await _is_set(interrupt, within=1.0):
                 state["brightness"] = (state["brightness"] + 1) % 100
                 await _tried(thing.report(state))
     except CloudError as error:
         log.warning(f"the demo ended: {error.failure(Step.BOUND)}")
         return False
+    finally:
+        if loop:
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
     return all(answered)
+
+
+async def _is_set(event: asyncio.Event, *, within: float) -> bool:
+    try:
+        async with asyncio.timeout(within):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 async def _tried(request: Awaitable[object]) -> bool:

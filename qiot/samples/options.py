@@ -79,7 +79,13 @@ def identity(arguments: argparse.Namespace) -> DeviceInfo:
 
 
 def cloud_options(arguments: argparse.Namespace) -> CloudOptions:
-    """Where the cloud is, as the command line says."""
+    """Where the cloud is, as the command line says.
+
+    Raises:
+        ConfigurationError: The CA file is not there.
+    """
+    if arguments.ca_file is not None and not arguments.ca_file.is_file():
+        raise ConfigurationError(f"--ca-file {arguments.ca_file}: no such file")
     return CloudOptions(
         dynreg_url=arguments.dynreg_url,
         mqtt_url=arguments.mqtt_url,

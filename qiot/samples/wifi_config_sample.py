@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -54,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"comma list of {', '.join(METHODS)} or all (default: soft_ap); not yet: {', '.join(NOT_BUILT)}",
     )
     group.add_argument("--udp", default="0.0.0.0:8266", metavar="HOST:PORT", help="default: %(default)s")
-    group.add_argument("--timeout", type=_seconds, default=300.0, metavar="S", help="default: %(default)g")
+    group.add_argument("--timeout", type=seconds, default=300.0, metavar="S", help="default: %(default)g")
     group.add_argument("--proto-version", choices=("2.0", "3.0"), default="2.0", help="default: %(default)s")
     group.add_argument(
         "--broadcast", default="255.255.255.255", metavar="ADDRESS", help="where 3.0 broadcasts to"
@@ -74,7 +75,12 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Read a time in seconds.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no time in seconds")
@@ -93,11 +99,26 @@ def udp_place(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def broadcast_address(text: str) -> str:
+    """Read an IPv4 address.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise ConfigurationError(
+            f"--broadcast {text}: not an IPv4 address", hint="Write for example 192.168.1.255."
+        ) from None
+
+
 async def run(arguments: argparse.Namespace) -> int:
     """One run of the sample."""
     hal: Sequence[str] = arguments.hal or ["mock"]
     parse_methods(arguments.method)
     host, port = udp_place(arguments.udp)
+    broadcast = broadcast_address(arguments.broadcast)
     local = wants_local_cloud(arguments)
     mock = all(parse_spec(spec).name == "mock" for spec in hal)
     phone = arguments.phone or ("sim" if mock and local else "none")
@@ -111,7 +132,7 @@ async def run(arguments: argparse.Namespace) -> int:
         udp_port=port,
         timeout=arguments.timeout,
         proto_version=arguments.proto_version,
-        broadcast=arguments.broadcast,
+        broadcast=broadcast,
     )
     async with AsyncExitStack() as stack:
         options = cloud_options(arguments)

@@ -99,6 +99,7 @@ _BY_STEP: Final[Mapping[Step, Mapping[Reason, int]]] = {
         Reason.CLOUD_TIMEOUT: -111,
         Reason.DNS: -602,
         Reason.TCP: -603,
+        Reason.MQTT_LOST: -608,
         Reason.TLS: -703,
     },
 }
@@ -127,7 +128,7 @@ def c_sdk_numbers(failure: Failure, method: str) -> tuple[int, int]:
     if step in _BY_STEP:
         return 1, _BY_STEP[step].get(reason, code)
     if step in (Step.AWAITING_GRANT, Step.BINDING):
-        return 23, _FAILURE
+        return 23, -111 if reason is Reason.CLOUD_TIMEOUT else _FAILURE
     return (7 if method == "soft_ap" else 8), code
 
 

@@ -394,6 +394,9 @@ class Session:
         log.error(str(failure))
         self._errors.note(failure, self._active.peer.method if self._active else self._methods[0].name)
         await self._errors.save()
+        if self._active is not None:
+            peer = self._active.peer
+            await self._listeners.tell(Answer("errors", peer, self._errors.take(peer)))
         if self._radio is not None:
             try:
                 await self._radio.settle(keep=False)

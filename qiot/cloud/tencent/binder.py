@@ -18,7 +18,7 @@ from qiot.cloud.binder import Binder, Journal
 from qiot.cloud.tencent import credentials
 from qiot.cloud.tencent.device_bind import bind_device
 from qiot.cloud.tencent.dynreg import newer_request, read_answer, registration_request
-from qiot.cloud.tencent.regions import MqttUrl, parse_mqtt_url, region_named
+from qiot.cloud.tencent.regions import MqttUrl, checked_http_url, parse_mqtt_url, region_named
 from qiot.device_info import AuthMode, DeviceInfo
 from qiot.errors import CloudError, ConfigurationError
 from qiot.hal.contract import MqttParameters, Tls, Transport
@@ -123,7 +123,7 @@ class TencentBinder(Binder):
             region = region_named(info.region)
             dynreg_url = dynreg_url or region.dynreg_url(newer=newer_registration)
             mqtt_url = mqtt_url or region.mqtt_url(info.product_id)
-        self._dynreg_url = dynreg_url
+        self._dynreg_url = checked_http_url(dynreg_url)
         self._broker = parse_mqtt_url(mqtt_url)
         _check(info, self._broker, hmac, security, dynamic_registration=dynamic_registration)
 

@@ -11,7 +11,7 @@ import attrs
 from qiot.errors import ConfigurationError
 from qiot.log import get_logger
 
-__all__ = ["REGIONS", "MqttUrl", "Region", "parse_mqtt_url", "region_named"]
+__all__ = ["REGIONS", "MqttUrl", "Region", "checked_http_url", "parse_mqtt_url", "region_named"]
 
 log = get_logger()
 
@@ -86,6 +86,24 @@ class MqttUrl:
     host: str
     port: int
     secure: bool
+
+
+def checked_http_url(text: str) -> str:
+    """The URL itself, where it is `http(s)://HOST[:PORT][/PATH]`.
+
+    Raises:
+        ConfigurationError: Not of this form.
+    """
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0 and "@" not in text
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError(
+            f"{text!r} is no URL of a registration gateway", hint="Write http://HOST[:PORT] or https://HOST."
+        )
+    return text
 
 
 def parse_mqtt_url(text: str) -> MqttUrl:
