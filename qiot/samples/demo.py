@@ -64,6 +64,6 @@ async def _tried(request: Awaitable[object]) -> bool:
     except CloudError as error:
         if error.reason is Reason.MQTT_LOST:
             raise
-        log.warning(str(error.failure(Step.BOUND)))
+        log.warning(f"bound, but {error}. {error.hint}")
         return False
     return True

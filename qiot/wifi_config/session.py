@@ -279,7 +279,7 @@ class Session:
     async def _next_offer(self, radio: Radio) -> Offer | None:
         """The next candidate; None when nobody starts again after the cloud failed."""
         clock = asyncio.get_running_loop().time
-        failure = self._last_failure
+        failure = self._last_failure if self._last_try is not None else None
         until = clock() + self._settings.retry_window if failure and failure.step in _CLOUD_STEPS else None
         while True:
             turn = clock() + self._settings.turn if len(self._turns) > 1 else None
