@@ -14,21 +14,19 @@ import attrs
 
 from qiot.cloud.binder import Binder, Journal
 from qiot.device_info import DeviceInfo
-from qiot.errors import CloudError, HalError, JoinError, NotSupportedError, QiotError
-from qiot.hal.contract import Capabilities, ListenContext, Listener, Platform, Udp
+from qiot.errors import CloudError, HalError, JoinError, QiotError
+from qiot.hal.contract import ListenContext, Listener, Platform
 from qiot.log import get_logger
 from qiot.model import CloudLink, Failure, Grant, Offer, Outcome, Peer, Reason, Step
 from qiot.protocols.base import Answer, Ask, Heard, Refused, Seen
 from qiot.wifi_config.attempt import Attempt
-from qiot.wifi_config.comm_service import command_service
 from qiot.wifi_config.dev_log import DevLog
-from qiot.wifi_config.drivers.udp import UdpListener
+from qiot.wifi_config.doors import Doors
 from qiot.wifi_config.error_log import ErrorLog
 from qiot.wifi_config.events import EventStream
 from qiot.wifi_config.listeners import Listeners
-from qiot.wifi_config.methods import COMMAND_DOOR, Method
+from qiot.wifi_config.methods import Method
 from qiot.wifi_config.offers import Offers
-from qiot.wifi_config.plan import Turn, missing_role, plan_turns
 from qiot.wifi_config.radio import Radio
 from qiot.wifi_config.settings import Settings
 from qiot.wifi_config.table import Result, follow
@@ -37,7 +35,6 @@ __all__ = ["Session", "SessionResult"]
 
 log = get_logger()
 
-_COMMAND: Final = "command service"
 _RESEND: Final = 1.0
 """Seconds after a failed try in which an equal offer is an echo of that try, and no new one."""
 _CLOUD_STEPS: Final = (Step.REGISTERING, Step.CONNECTING, Step.AWAITING_GRANT, Step.BINDING)
@@ -107,10 +104,7 @@ class Session:
         self._listeners = Listeners(context, self._on_heard, self._on_ended)
         self._offers = Offers()
         self._radio: Radio | None = None
-        self._chip: frozenset[str] = frozenset()
-        self._turns: Sequence[Turn] = ()
-        self._turn = 0
-        self._command: UdpListener | None = None
+        self._doors: Doors | None = None
         self._step = Step.IDLE
         self._active: Offer | None = None
         self._answered: Offer | None = None
@@ -130,7 +124,7 @@ class Session:
     @property
     def local(self) -> tuple[str, int] | None:
         """Where the command service listens; None before it does."""
-        return self._command.local if self._command is not None else None
+        return self._doors.local if self._doors is not None else None
 
     async def set_grant(self, grant: Grant) -> None:
         """A grant from the program itself; it may bind whoever's credentials joined."""
@@ -179,7 +173,6 @@ class Session:
     async def _provision(self, *, resume: bool) -> SessionResult | Failure:
         capabilities = await self._platform.capabilities()
         self._radio = radio = Radio(self._platform, capabilities, self._settings.access_point)
-        self._chip = frozenset(capabilities.chip)
         if resume and (link := await self._resume(radio)) is not None:
             try:
                 return await self._reached(Step.BOUND, link, "resume")
@@ -187,10 +180,20 @@ class Session:
                 await link.close()
                 raise
         self._step = follow(Step.IDLE, Result.START)
-        self._turns = plan_turns(await self._possible(capabilities), capabilities)
-        await self._listen(radio)
+        doors = self._doors = Doors(
+            self._platform,
+            capabilities,
+            identity=self._identity,
+            methods=self._methods,
+            settings=self._settings,
+            listeners=self._listeners,
+            radio=radio,
+            on_refused=self._does_not_listen,
+        )
+        await doors.plan()
+        await self._listen(doors)
         while True:
-            offer = await self._next_offer(radio)
+            offer = await self._next_offer(doors)
             if offer is None:
                 return self._last_failure or self._timed_out()
             attempt = await self._try(offer, radio)
@@ -201,88 +204,26 @@ class Session:
                 except BaseException:
                     await attempt.drop_link()
                     raise
-            await self._go_back(attempt, radio)
+            await self._go_back(attempt, radio, doors)
 
-    async def _possible(self, capabilities: Capabilities) -> Sequence[Method]:
-        """The methods that can listen here; one that cannot is an event while there are others."""
-        refused = {each.name: self._refusal(each, capabilities) for each in self._methods}
-        for name, error in refused.items():
-            if error is None:
-                continue
-            if all(refused.values()):
-                raise error
-            await self._does_not_listen(name, error)
-        return [each for each in self._methods if refused[each.name] is None]
-
-    def _refusal(self, method: Method, capabilities: Capabilities) -> NotSupportedError | None:
-        """Why a method cannot listen here, in the platform's own words where it has some."""
-        refusal = missing_role(method, capabilities)
-        if refusal is not None and not method.access_point:
-            try:
-                self._platform.port(method.port)
-            except NotSupportedError as error:
-                return error
-        return refusal
+    async def _listen(self, doors: Doors) -> None:
+        await doors.open()
+        self._offers.reopen()
+        names = ", ".join(sorted(method.name for method in doors.turn.methods))
+        host, port = doors.local or ("", 0)
+        await self.report(Step.LISTENING, Outcome.STARTED, methods=names, host=host, port=port)
 
     async def _does_not_listen(self, name: str, error: HalError) -> None:
         log.warning(f"method {name} does not listen: {error}")
         await self.report(Step.LISTENING, Outcome.FAILED, failure=error.failure(Step.LISTENING), methods=name)
 
-    async def _listen(self, radio: Radio) -> None:
-        """Take the roles and open the doors of this turn."""
-        turn = self._turns[self._turn]
-        software_access_point = any(
-            each.access_point and each.name not in self._chip for each in turn.methods
-        )
-        wanted = {method.name for method in turn.methods}
-        for name in self._listeners.names - wanted - {_COMMAND}:
-            await self._listeners.close(name)
-        if software_access_point:
-            await radio.open_access_point()
-        else:
-            await radio.close_access_point()
-        if any(COMMAND_DOOR in method.doors and method.name not in self._chip for method in turn.methods):
-            await self._open_command_service()
-        for method in turn.methods:
-            if method.name in self._chip or not method.access_point:
-                await self._open_listener(method)
-        if not self._listeners.names:
-            raise HalError("nothing listens: every method failed to start", reason=Reason.METHOD_ENDED)
-        self._offers.reopen()
-        host, port = self._command.local if self._command else ("", 0)
-        await self.report(
-            Step.LISTENING, Outcome.STARTED, methods=", ".join(sorted(wanted)), host=host, port=port
-        )
-
-    async def _open_listener(self, method: Method) -> None:
-        try:
-            await self._listeners.open(method.name, self._platform.port(method.port))
-        except HalError as error:
-            if len(self._methods) == 1:
-                raise
-            await self._does_not_listen(method.name, error)
-
-    async def _open_command_service(self) -> None:
-        if _COMMAND in self._listeners.names:
-            return
-        self._command = command_service(
-            self._platform.port(Udp),
-            product_id=self._identity.product_id,
-            device_name=self._identity.device_name,
-            host=self._settings.udp_host,
-            port=self._settings.udp_port,
-            proto_version=self._settings.proto_version,
-            broadcast=self._settings.broadcast,
-        )
-        await self._listeners.open(_COMMAND, self._command)
-
-    async def _next_offer(self, radio: Radio) -> Offer | None:
+    async def _next_offer(self, doors: Doors) -> Offer | None:
         """The next candidate; None when nobody starts again after the cloud failed."""
         clock = asyncio.get_running_loop().time
         failure = self._last_failure if self._last_try is not None else None
         until = clock() + self._settings.retry_window if failure and failure.step in _CLOUD_STEPS else None
         while True:
-            turn = clock() + self._settings.turn if len(self._turns) > 1 else None
+            turn = clock() + self._settings.turn if doors.takes_turns else None
             deadline = min((each for each in (turn, until) if each is not None), default=None)
             try:
                 async with asyncio.timeout_at(deadline):
@@ -290,8 +231,8 @@ class Session:
             except TimeoutError:
                 if until is not None and clock() >= until:
                     return None
-            self._turn = (self._turn + 1) % len(self._turns)
-            await self._listen(radio)
+            doors.next_turn()
+            await self._listen(doors)
 
     async def _try(self, offer: Offer, radio: Radio) -> Attempt:
         """Take an offer as far as it goes; a newer offer of the same peer takes its place."""
@@ -336,7 +277,7 @@ class Session:
         newer, self._newer = self._newer, None
         return newer
 
-    async def _go_back(self, attempt: Attempt, radio: Radio) -> None:
+    async def _go_back(self, attempt: Attempt, radio: Radio, doors: Doors) -> None:
         """Undo a failed attempt, listen again, and tell the phone why as soon as it can be told."""
         offer = attempt.offer
         self._active = self._offers.active = None
@@ -345,9 +286,9 @@ class Session:
         if attempt.failure is not None:
             self._errors.note(attempt.failure, offer.peer.method)
         await radio.settle(keep=False)
-        await self._listen(radio)
+        await self._listen(doors)
         # Where the access point went away the phone may not be back yet: whoever speaks first is told again.
-        medium_stayed = radio.keeps_access_point or not self._turns[self._turn].access_point
+        medium_stayed = radio.keeps_access_point or not doors.turn.access_point
         lines = self._errors.take(offer.peer) if medium_stayed else self._errors.peek(offer.peer)
         await self._listeners.tell(Answer("errors", offer.peer, lines))
 
@@ -492,8 +433,8 @@ class Session:
 
     async def after_join(self) -> None:
         """Open the doors at which a joined device is spoken to."""
-        if any(COMMAND_DOOR in method.after_join for method in self._turns[self._turn].methods):
-            await self._open_command_service()
+        if self._doors is not None:
+            await self._doors.open_after_join()
 
     async def _answer(self, peer: Peer, *, again: bool) -> None:
         lines = self._errors.take(peer)

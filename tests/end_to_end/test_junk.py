@@ -110,7 +110,7 @@ async def test_many_senders_are_forgotten_again(cloud, device, phone):
         if number % 100 == 99:
             await _answered((host, port), phone)
     session = wifi._session
-    codec = session._command._codec
+    codec = session._doors._command._codec
     assert len(session._offers._grants) <= 9
     assert len(codec._plans) <= 64
     assert len(codec._lengths) <= 64

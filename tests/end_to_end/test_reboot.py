@@ -189,7 +189,7 @@ async def test_previous_errors_are_told_in_the_run_after_a_failed_run(cloud, dev
 
 @pytest.mark.parametrize("slot", [Slot.NETWORK, Slot.BOUND, Slot.ERRORS])
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty", "not ours"])
-async def test_damaged_state_never_locks_the_device_up(cloud, device, phone, boot, tmp_path, slot, damage):  # noqa: PLR0917 - fixtures
+async def test_damaged_state_never_locks_the_device_up(cloud, device, phone, boot, tmp_path, slot, damage):
     here = await cloud()
     platform = boot()
     await platform.port(Storage).save(Slot.ERRORS, bytes.fromhex("efbe0df0 01000000 00001800 07000000"))
@@ -227,7 +227,7 @@ async def test_state_files_are_the_owners_only(cloud, device, phone, boot, tmp_p
     assert modes == {"network": 0o600, "bound": 0o600}
 
 
-async def test_a_certificate_device_comes_back_too(cloud, device, phone, boot, identity_file, tmp_path):  # noqa: PLR0917 - fixtures
+async def test_a_certificate_device_comes_back_too(cloud, device, phone, boot, identity_file, tmp_path):
     here = await cloud([CERT_DEVICE], tls_dir=tmp_path / "tls")
     path = identity_file(CERT_DEVICE)
     wifi = device(at(here, secure=True), boot(), path)

@@ -212,7 +212,7 @@ def mangled(password: str, token: str) -> list[bytes]:
     ]
 
 
-async def test_no_flow_leaves_a_secret_behind(cloud, device, phone, loud, identity_file, tmp_path):  # noqa: PLR0917 - fixtures
+async def test_no_flow_leaves_a_secret_behind(cloud, device, phone, loud, identity_file, tmp_path):
     shown: list[str] = []
     heard: list[bytes] = []
     secrets = {

@@ -30,7 +30,7 @@ TEST2 = "L4WG9V9M2M/TEST2"
     ("ssid", "password"),
     [("Nowhere", "some-password"), (HOME, "wrong-password"), ("Old", "not-its-password")],
 )
-async def test_a_spoofed_offer_before_the_real_one(cloud, device, phone, written, ap_sta, ssid, password):  # noqa: PLR0917 - fixtures
+async def test_a_spoofed_offer_before_the_real_one(cloud, device, phone, written, ap_sta, ssid, password):
     here = await cloud()
     platform = mock(ap_sta=ap_sta, join_delay="0.4")  # the real phone speaks while the spoofed join goes on
     wifi = device(here, platform)

@@ -89,7 +89,7 @@ def _demo(name: str) -> dict[str, str]:
         ("empty", Reason.TOKEN_MALFORMED, None, "(24, 201)"),
     ],
 )
-async def test_weakness_02_only_the_right_reply_is_success(cloud, device, phone, reply, reason, code, told):  # noqa: PLR0917 - fixtures
+async def test_weakness_02_only_the_right_reply_is_success(cloud, device, phone, reply, reason, code, told):
     here = await cloud(mode={"bind_reply": reply})
     platform = mock(ap_sta="yes")
     wifi = device(here, platform, binder=quick_binder(here), retry_window=0.05)
@@ -263,7 +263,7 @@ class ModemPlatform(MockPlatform):
         ("china", "L4WG9V9M2M.iotcloud.tencentdevices.com", "gateway.tencentdevices.com"),
     ],
 )
-async def test_weakness_08_the_region_chooses_the_hosts(cloud, device, phone, region, broker, gateway):  # noqa: PLR0917 - fixtures
+async def test_weakness_08_the_region_chooses_the_hosts(cloud, device, phone, region, broker, gateway):
     here = await cloud([NEW_DEVICE])
     transport = RecordingTransport(here)
     info = attrs.evolve(IDENTITY, region=region, device_secret=None)

@@ -1,0 +1,166 @@
+"""What listens: the methods of this turn, the access point that they need, and the command service."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from qiot.device_info import DeviceInfo
+from qiot.errors import HalError, NotSupportedError
+from qiot.hal.contract import Capabilities, Platform, Udp
+from qiot.log import get_logger
+from qiot.model import Reason
+from qiot.wifi_config.comm_service import command_service
+from qiot.wifi_config.drivers.udp import UdpListener
+from qiot.wifi_config.listeners import Listeners
+from qiot.wifi_config.methods import COMMAND_DOOR, Method
+from qiot.wifi_config.plan import Turn, missing_role, plan_turns
+from qiot.wifi_config.radio import Radio
+from qiot.wifi_config.settings import Settings
+
+__all__ = ["Doors"]
+
+log = get_logger()
+
+_COMMAND: Final = "command service"
+
+
+class Doors:
+    """Opens and closes what a turn of methods needs.
+
+    Args:
+        platform: Where the ports come from.
+        capabilities: What was probed.
+        identity: Whose doors they are.
+        methods: What to listen by.
+        settings: Ports and addresses.
+        listeners: Who supervises what is opened.
+        radio: Who has the access point.
+        on_refused: Gets the name of a method that cannot listen, and why, while others can.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        capabilities: Capabilities,
+        *,
+        identity: DeviceInfo,
+        methods: Sequence[Method],
+        settings: Settings,
+        listeners: Listeners,
+        radio: Radio,
+        on_refused: Callable[[str, HalError], Awaitable[None]],
+    ) -> None:
+        self._platform = platform
+        self._capabilities = capabilities
+        self._identity = identity
+        self._methods = methods
+        self._settings = settings
+        self._listeners = listeners
+        self._radio = radio
+        self._on_refused = on_refused
+        self._turns: Sequence[Turn] = ()
+        self._index = 0
+        self._command: UdpListener | None = None
+
+    @property
+    def turn(self) -> Turn:
+        """Whose turn it is."""
+        return self._turns[self._index]
+
+    @property
+    def takes_turns(self) -> bool:
+        """True where the radios cannot hold all methods at once."""
+        return len(self._turns) > 1
+
+    @property
+    def local(self) -> tuple[str, int] | None:
+        """Where the command service listens; None before it does."""
+        return self._command.local if self._command is not None else None
+
+    async def plan(self) -> None:
+        """Find out who listens together; a method that cannot listen here is reported while others can.
+
+        Raises:
+            NotSupportedError: None of them can.
+        """
+        refused = {each.name: self._refusal(each) for each in self._methods}
+        for name, error in refused.items():
+            if error is None:
+                continue
+            if all(refused.values()):
+                raise error
+            await self._on_refused(name, error)
+        possible = [each for each in self._methods if refused[each.name] is None]
+        self._turns = plan_turns(possible, self._capabilities)
+
+    def next_turn(self) -> None:
+        """It is the next ones' turn; `open` makes it so."""
+        self._index = (self._index + 1) % len(self._turns)
+
+    async def open(self) -> None:
+        """Take the roles and open the doors of this turn, and close those of others.
+
+        Raises:
+            HalError: Nothing listens now.
+        """
+        turn = self.turn
+        ours = [each for each in turn.methods if each.access_point and not self._by_chip(each)]
+        for name in self._listeners.names - {method.name for method in turn.methods} - {_COMMAND}:
+            await self._listeners.close(name)
+        if ours:
+            await self._radio.open_access_point()
+        else:
+            await self._radio.close_access_point()
+        if any(COMMAND_DOOR in method.doors for method in ours):
+            await self._open_command_service()
+        for method in turn.methods:
+            if method not in ours:
+                await self._open_listener(method)
+        if not self._listeners.names:
+            raise HalError("nothing listens: every method failed to start", reason=Reason.METHOD_ENDED)
+
+    async def open_after_join(self) -> None:
+        """Open the doors at which a joined device is spoken to.
+
+        Raises:
+            MediumError: A port cannot be had.
+        """
+        if any(COMMAND_DOOR in method.after_join for method in self.turn.methods):
+            await self._open_command_service()
+
+    def _by_chip(self, method: Method) -> bool:
+        return method.name in self._capabilities.chip
+
+    def _refusal(self, method: Method) -> NotSupportedError | None:
+        """Why a method cannot listen here, in the platform's own words where it has some."""
+        refusal = missing_role(method, self._capabilities)
+        if refusal is not None and not method.access_point:
+            try:
+                self._platform.port(method.port)
+            except NotSupportedError as error:
+                return error
+        return refusal
+
+    async def _open_listener(self, method: Method) -> None:
+        try:
+            await self._listeners.open(method.name, self._platform.port(method.port))
+        except HalError as error:
+            if len(self._methods) == 1:
+                raise
+            await self._on_refused(method.name, error)
+
+    async def _open_command_service(self) -> None:
+        if _COMMAND in self._listeners.names:
+            return
+        settings = self._settings
+        self._command = command_service(
+            self._platform.port(Udp),
+            product_id=self._identity.product_id,
+            device_name=self._identity.device_name,
+            host=settings.udp_host,
+            port=settings.udp_port,
+            proto_version=settings.proto_version,
+            broadcast=settings.broadcast,
+        )
+        await self._listeners.open(_COMMAND, self._command)
