@@ -22,7 +22,7 @@ def _default_security(access_point: AccessPoint) -> Security:
     return Security.OPEN if access_point.password is None else Security.WPA2
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False)
 class AccessPoint:
     """One access point with its DHCP server.
 
@@ -41,17 +41,17 @@ class AccessPoint:
         stations: Who is joined now: address by MAC.
     """
 
-    ssid: bytes = attrs.field(kw_only=False, validator=attrs.validators.max_len(32))
-    password: Secret | None = attrs.field(default=None, kw_only=False)
-    security: Security = attrs.field(default=attrs.Factory(_default_security, takes_self=True))
-    channel: int = 6
-    signal: int = -50
-    hidden: bool = False
-    bssid: bytes = b""
-    faults: Faults = attrs.field(factory=Faults, repr=False)
-    address: str = "192.168.4.1"
-    prefix: int = 24
-    first_lease: int = 2
+    ssid: bytes = attrs.field(validator=attrs.validators.max_len(32))
+    password: Secret | None = None
+    security: Security = attrs.field(default=attrs.Factory(_default_security, takes_self=True), kw_only=True)
+    channel: int = attrs.field(default=6, kw_only=True)
+    signal: int = attrs.field(default=-50, kw_only=True)
+    hidden: bool = attrs.field(default=False, kw_only=True)
+    bssid: bytes = attrs.field(default=b"", kw_only=True)
+    faults: Faults = attrs.field(factory=Faults, repr=False, kw_only=True)
+    address: str = attrs.field(default="192.168.4.1", kw_only=True)
+    prefix: int = attrs.field(default=24, kw_only=True)
+    first_lease: int = attrs.field(default=2, kw_only=True)
     stations: dict[bytes, IpConfig] = attrs.field(factory=dict, init=False)
     up: bool = attrs.field(default=False, init=False)
     _leases: dict[bytes, IpConfig] = attrs.field(factory=dict, init=False, repr=False)
@@ -99,12 +99,12 @@ class AccessPoint:
         raise JoinError("the network has no address left", reason=Reason.DHCP)
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False)
 class HomeNetwork(AccessPoint):
     """A home router, 192.168.1.1/24, whose DHCP begins at .100."""
 
-    address: str = "192.168.1.1"
-    first_lease: int = 100
+    address: str = attrs.field(default="192.168.1.1", kw_only=True)
+    first_lease: int = attrs.field(default=100, kw_only=True)
 
 
 class _AnyNetwork(HomeNetwork):
