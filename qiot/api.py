@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -24,7 +25,7 @@ from qiot.model import CloudLink, Event, Failure, Grant, Outcome, Reason, Secret
 from qiot.wifi_config.dev_log import DevLog
 from qiot.wifi_config.error_log import ErrorLog
 from qiot.wifi_config.log_service import LOG_PORT, LogService, log_access_point
-from qiot.wifi_config.methods import parse_methods
+from qiot.wifi_config.methods import Method, parse_methods
 from qiot.wifi_config.session import Session, SessionResult
 from qiot.wifi_config.settings import Settings
 
@@ -107,6 +108,8 @@ class WifiConfig:
         self._log_service: LogService | None = None
         self._log_task: asyncio.Task[bool] | None = None
         self._token: Secret | None = None
+        self._starting = asyncio.Lock()
+        self._ending = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,16 +131,36 @@ class WifiConfig:
             QiotError: It could not begin to listen: busy port, missing role, access point refused.
         """
         chosen = parse_methods(methods)
+        async with self._starting:
+            session = await self._begin(chosen, resume=resume)
+        try:
+            async with contextlib.aclosing(session.events.watch()) as events:
+                async for event in events:
+                    if event.step is Step.LISTENING and event.outcome is Outcome.STARTED:
+                        return
+                    if event.step in (Step.JOINED, Step.BOUND, Step.FAILED):
+                        break
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+        # It ended without listening: back in its network, or failed and everything undone.
+        result = await self.wait()
+        if not result.successful:
+            raise _as_error(result.failure)
+
+    async def _begin(self, methods: Sequence[Method], *, resume: bool) -> Session:
         if self._running:
             raise ConfigurationError("a run is on already", hint="Stop it first.")
         await self._end_last()
         errors = ErrorLog(self._storage)
         await errors.load()
+        # One for all runs: it keeps the platform's limit of one connection request per 5 s.
+        self._binder = self._binder or self._tencent()
         session = self._session = Session(
             self.platform,
             identity=self.device_info,
-            binder=self._binder or self._tencent(),
-            methods=chosen,
+            binder=self._binder,
+            methods=methods,
             settings=self._settings,
             save_identity=self._save_identity,
             errors=errors,
@@ -147,19 +170,7 @@ class WifiConfig:
             await session.set_grant(Grant("tencent", self._token))
         self._result = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(session, self._result, resume=resume), name="qiot session")
-        try:
-            async for event in session.events.watch():
-                if event.step is Step.LISTENING and event.outcome is Outcome.STARTED:
-                    return
-                if event.step in (Step.JOINED, Step.BOUND, Step.FAILED):
-                    break
-        except asyncio.CancelledError:
-            await self.stop()
-            raise
-        # It ended without listening: back in its network, or failed and everything undone.
-        result = await self.wait()
-        if not result.successful:
-            raise _as_error(result.failure)
+        return session
 
     async def wait(self) -> SessionResult:
         """The end of the run: bound, joined or failed; comes as soon as it is known.
@@ -174,7 +185,7 @@ class WifiConfig:
     async def linger(self) -> None:
         """Return when phones that lost an answer have had time to ask again, and the doors are closed."""
         if self._task is not None:
-            await asyncio.shield(self._task)
+            await asyncio.wait({self._task})
 
     async def events(self) -> AsyncIterator[Event]:
         """What happens in the run, from its first event to its last."""
@@ -189,10 +200,15 @@ class WifiConfig:
 
     async def stop(self) -> None:
         """End the run now; what was not finished is undone. Idempotent."""
-        task, self._task = self._task, None
+        async with self._ending:
+            await self._end_run()
+
+    async def _end_run(self) -> None:
+        task = self._task
         if task is not None:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait({task})
+            self._task = None
         if self._result is not None and self._session is not None and not self._result.done():
             # Cancelled before its first step: nothing of `_run` has been at work.
             failure = Failure(Step.IDLE, Reason.STOPPED, text="stopped by the program")
@@ -304,7 +320,11 @@ class WifiConfig:
 
     async def log_sent(self) -> bool:
         """Wait for the log service to end: True where a phone has had the log."""
-        return await asyncio.shield(self._log_task) if self._log_task is not None else False
+        task = self._log_task
+        if task is None:
+            return False
+        await asyncio.wait({task})
+        return not task.cancelled() and task.result()
 
     # --- after the bind ---------------------------------------------------------------------------------
 
@@ -329,6 +349,7 @@ class WifiConfig:
         ended: SessionResult | None = None
         try:
             ended = await session.run(resume=resume)
+            self._token = None  # one for the next run may come from here on
             if ended.step is Step.BOUND:
                 await self._note_bound()
             result.set_result(ended)
@@ -336,16 +357,17 @@ class WifiConfig:
                 await session.linger()
         except asyncio.CancelledError:
             if not result.done():
+                self._token = None
                 failure = session.failure or Failure(session.step, Reason.STOPPED)
                 result.set_result(ended or SessionResult(Step.FAILED, failure))
             raise
         except Exception as error:
             log.exception("the session broke")
             if not result.done():
+                self._token = None
                 failure = Failure(session.step, Reason.INTERNAL, text=type(error).__name__)
                 result.set_result(SessionResult(Step.FAILED, failure))
         finally:
-            self._token = None
             await session.close()
 
     async def _note_bound(self) -> None:
@@ -371,12 +393,21 @@ class WifiConfig:
         task, self._log_task = self._log_task, None
         if task is not None:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait({task})
+        service, self._log_service = self._log_service, None
+        if service is not None:
+            await service.stop()
 
     async def _save_identity(self, identity: DeviceInfo) -> None:
         self.device_info = identity
         if self._path is not None:
-            self.device_info = await asyncio.to_thread(save_device_info, self._path, identity)
+            # A secret that the cloud gave is saved even where the run is stopped meanwhile.
+            saving = asyncio.ensure_future(asyncio.to_thread(save_device_info, self._path, identity))
+            try:
+                self.device_info = await asyncio.shield(saving)
+            except asyncio.CancelledError:
+                await asyncio.wait({saving})
+                raise
 
     def _mark(self) -> dict[str, str]:
         return {"product_id": self.device_info.product_id, "device_name": self.device_info.device_name}

@@ -1,8 +1,9 @@
-"""TCP and TLS on the event loop: every step has a limit and can be cancelled, and no thread is used.
+"""TCP and TLS on the event loop: every step has a limit and can be cancelled.
 
 Sockets are non-blocking; whoever needs one waits until the loop says that it is ready. asyncio's own
 transports are not used, because paho wants a socket, TLS-PSK wants a real `SSLSocket`, and closing one is
-final at once.
+final at once. Only names are looked up in a thread of the loop's executor: a resolver that hangs keeps that
+thread, not the caller, until it gives up.
 """
 
 from __future__ import annotations

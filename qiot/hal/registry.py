@@ -160,5 +160,11 @@ class _Several(Platform):
 
     async def close(self) -> None:
         """Each in reverse order."""
+        failures: list[Exception] = []
         for platform in reversed(self._platforms):
-            await platform.close()
+            try:
+                await platform.close()
+            except Exception as error:  # noqa: BLE001 - the others are closed all the same
+                failures.append(error)
+        if failures:
+            raise failures[0]

@@ -10,6 +10,7 @@ from typing import Self
 
 from qiot.api import CloudOptions
 from qiot.device_info import AuthMode, DeviceInfo
+from qiot.errors import QiotError
 from qiot.log import get_logger
 from qiot.samples.options import at_local_cloud
 from qiot.testbed.cloud import LocalCloud
@@ -63,7 +64,10 @@ class LocalSide:
         return at_local_cloud(given, http_url=cloud.http_url, mqtt_url=cloud.mqtt_url, ca_file=None)
 
     async def phone(self, host: str, port: int, *, ssid: str, password: str) -> PhoneResult:
-        """A phone that sends the credentials to the device and asks this cloud until it is bound."""
+        """A phone that sends the credentials to the device and asks this cloud until it is bound.
+
+        What goes wrong is in the result, never an exception of qiot's.
+        """
         target = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - a comparison
         phone = SoftApPhone(
             target,
@@ -74,7 +78,10 @@ class LocalSide:
             poll_interval=0.5,
             on_event=lambda event: log.debug(f"phone: {event}"),
         )
-        return await phone.run()
+        try:
+            return await phone.run()
+        except QiotError as error:
+            return PhoneResult(error=str(error))
 
     def _tls_dir(self) -> Path | None:
         """Certificates are only needed by CERT devices, and have to outlive the run with the device's own."""

@@ -115,6 +115,10 @@ class Attempt:
         self.link = self.offer.link
         self._carried = self.offer.grant
         try:
+            if self.offer.reached is not Step.LISTENING and self.step is not Step.BOUND:
+                await self.reporter.after_join()  # a chip has joined by itself
+                if self._joined_is_enough:
+                    self.step = Step.JOINED
             while (action := actions.get(self.step)) is not None:
                 self.step = follow(self.step, await self._guarded(action))
         except BaseException:
@@ -151,7 +155,9 @@ class Attempt:
             raise
         self.journal.mark("wifiConnected")
         log.info(f"wifi_sta_connect success, IP:{ip.address}")
-        await self.reporter.after_join()
+        await self.reporter.after_join()  # before any answer: the phone may speak there at once
+        if self.radio.keeps_access_point:
+            await self.reporter.accept(self.offer.peer, barrier=False)
         await self.reporter.report(
             Step.JOINING,
             Outcome.OK,
@@ -161,7 +167,11 @@ class Attempt:
             ssid_length=len(credentials.ssid),
             password_length=len(credentials.password),
         )
-        return Result.ENOUGH if self.settings.goal is Step.JOINED or self.binder is None else Result.OK
+        return Result.ENOUGH if self._joined_is_enough else Result.OK
+
+    @property
+    def _joined_is_enough(self) -> bool:
+        return self.settings.goal is Step.JOINED or self.binder is None
 
     async def _join_and_answer(self, credentials: Credentials) -> IpConfig:
         """Join; where the access point stays, the phone hears the truth, but within its patience."""
@@ -173,7 +183,6 @@ class Attempt:
         finally:
             late.cancel()
             await asyncio.gather(late, return_exceptions=True)
-        await self.reporter.accept(self.offer.peer, barrier=False)
         return ip
 
     async def _answer_late(self) -> None:
@@ -207,7 +216,8 @@ class Attempt:
         binder = self._cloud()
         if binder.grant == "minted" and self.failure is None:
             await self.offers.keep_grant(await binder.mint(), self.offer.peer)
-        if self.failure is not None and (self.offer.grant is not None or self.offers.waiting):
+        refused = self.failure is not None and not self.offers.has_grant(self.offer.peer)
+        if refused and (self.offer.grant is not None or self.offers.waiting):
             return Result.TIMEOUT  # the next token comes with the next offer
         await self.reporter.report(Step.AWAITING_GRANT, Outcome.STARTED)
         link = self._open_link()

@@ -99,26 +99,31 @@ class Doors:
         self._index = (self._index + 1) % len(self._turns)
 
     async def open(self) -> None:
-        """Take the roles and open the doors of this turn, and close those of others.
+        """Take the roles and open the doors of this turn; where nothing of it can listen, of the next.
+
+        The listeners of other turns are closed. The command service stays open once it is.
 
         Raises:
             HalError: Nothing listens now.
         """
-        turn = self.turn
+        for _ in self._turns:
+            await self._open_turn(self.turn)
+            if self._listeners.names:
+                return
+            self.next_turn()
+        raise HalError("nothing listens: every method failed to start", reason=Reason.METHOD_ENDED)
+
+    async def _open_turn(self, turn: Turn) -> None:
         ours = [each for each in turn.methods if each.access_point and not self._by_chip(each)]
         for name in self._listeners.names - {method.name for method in turn.methods} - {_COMMAND}:
             await self._listeners.close(name)
         if ours:
-            await self._radio.open_access_point()
+            await self._open_access_point(ours)
         else:
             await self._radio.close_access_point()
-        if any(COMMAND_DOOR in method.doors for method in ours):
-            await self._open_command_service()
         for method in turn.methods:
             if method not in ours:
                 await self._open_listener(method)
-        if not self._listeners.names:
-            raise HalError("nothing listens: every method failed to start", reason=Reason.METHOD_ENDED)
 
     async def open_after_join(self) -> None:
         """Open the doors at which a joined device is spoken to.
@@ -141,6 +146,18 @@ class Doors:
             except NotSupportedError as error:
                 return error
         return refusal
+
+    async def _open_access_point(self, methods: Sequence[Method]) -> None:
+        try:
+            await self._radio.open_access_point()
+            if any(COMMAND_DOOR in method.doors for method in methods):
+                await self._open_command_service()
+        except HalError as error:
+            await self._radio.close_access_point()
+            if len(self._methods) == 1:
+                raise
+            for method in methods:
+                await self._on_refused(method.name, error)
 
     async def _open_listener(self, method: Method) -> None:
         try:

@@ -174,9 +174,9 @@ class ErrorLog:
         """Keep a failure; the same one twice in a row for the same peer is kept once."""
         item = ErrorItem(*c_sdk_numbers(failure, method), peer)
         if not self._run or self._run[-1] != item:
-            self._run.append(item)
+            _add(self._run, item)
         if item not in self._unsaid:
-            self._unsaid.append(item)
+            _add(self._unsaid, item)
         return item
 
     def take(self, peer: Peer) -> list[bytes]:
@@ -236,6 +236,17 @@ class ErrorLog:
             await self._storage.erase(Slot.ERRORS)
         except StorageError as error:
             log.warning(f"error log not erased: {error}")
+
+
+def _add(items: deque[ErrorItem], item: ErrorItem) -> None:
+    """Keep the newest; what strangers sent wrong never pushes out what the owner has to know."""
+    if len(items) == CAPACITY:
+        of_strangers = next((each for each in items if each.peer is not None), None)
+        if of_strangers is not None:
+            items.remove(of_strangers)
+        elif item.peer is not None:
+            return
+    items.append(item)
 
 
 def _parse(image: bytes) -> list[ErrorItem] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from qiot.model import Event, Failure, Outcome, Peer, Step
@@ -62,7 +62,7 @@ class EventStream:
         for queue in self._watchers:
             _put(queue, None)
 
-    async def watch(self) -> AsyncIterator[Event]:
+    async def watch(self) -> AsyncGenerator[Event, None]:
         """Events from the session's first on, until the stream is closed."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue(_WAITING)
         for event in list(self.history)[-_WAITING:]:

@@ -23,6 +23,8 @@ log = get_logger()
 
 _TELL_LIMIT: Final = 2.0
 """Seconds that one listener may take to report: a stuck radio must not stop the session."""
+_STOP_LIMIT: Final = 10.0
+"""Seconds that one listener may take to stop; a hotspot may need several."""
 
 
 @attrs.define
@@ -74,12 +76,14 @@ class Listeners:
 
     async def close(self, name: str) -> None:
         """Stop one. Idempotent."""
-        running = self._running.pop(name, None)
+        running = self._running.get(name)
         if running is None:
             return
         running.task.cancel()
-        await asyncio.gather(running.task, return_exceptions=True)
+        await asyncio.wait({running.task})
         await _stop(name, running.listener)
+        if self._running.get(name) is running:
+            del self._running[name]
 
     async def close_all(self) -> None:
         """Stop all of them."""
@@ -87,9 +91,9 @@ class Listeners:
             await self.close(name)
 
     async def tell(self, news: News) -> None:
-        """Let every listener report it."""
-        for name, running in list(self._running.items()):
-            await _tell(name, running.listener, news)
+        """Let every listener report it; a stuck one costs its own bound and nobody else's."""
+        running = list(self._running.items())
+        await asyncio.gather(*(_tell(name, each.listener, news) for name, each in running))
 
     async def answer(self, listener: Listener, news: News) -> None:
         """Let the listener that asked report it."""
@@ -97,12 +101,16 @@ class Listeners:
 
     async def drain(self, limit: float) -> None:
         """Wait until everything told has gone out with its repeats, at most `limit` seconds."""
+        drains = [running.listener.drain() for running in self._running.values()]
         try:
-            async with asyncio.timeout(limit), asyncio.TaskGroup() as group:
-                for running in self._running.values():
-                    group.create_task(running.listener.drain())
+            async with asyncio.timeout(limit):
+                ended = await asyncio.gather(*drains, return_exceptions=True)
         except TimeoutError:
             log.debug(f"reports were still being repeated after {limit} s")
+            return
+        for error in ended:
+            if error is not None:
+                log.warning(f"a listener could not finish its reports: {error}")
 
     async def _read(self, name: str, listener: Listener) -> None:
         try:
@@ -114,8 +122,8 @@ class Listeners:
         except Exception as error:
             log.exception(f"listener {name} broke")
             failure = Failure(Step.LISTENING, Reason.METHOD_ENDED, text=f"{name}: {type(error).__name__}")
-        self._running.pop(name, None)
         await _stop(name, listener)
+        self._running.pop(name, None)
         await self._on_ended(name, failure)
 
 
@@ -127,10 +135,17 @@ async def _tell(name: str, listener: Listener, news: News) -> None:
         log.warning(f"listener {name} took longer than {_TELL_LIMIT} s to report")
     except QiotError as error:
         log.warning(f"listener {name} could not report: {error}")
+    except Exception:
+        log.exception(f"listener {name} broke while it reported")
 
 
 async def _stop(name: str, listener: Listener) -> None:
     try:
-        await listener.stop()
+        async with asyncio.timeout(_STOP_LIMIT):
+            await listener.stop()
+    except TimeoutError:
+        log.warning(f"listener {name} took longer than {_STOP_LIMIT} s to stop and was left")
     except QiotError as error:
         log.warning(f"listener {name} did not stop cleanly: {error}")
+    except Exception:
+        log.exception(f"listener {name} broke while it stopped")

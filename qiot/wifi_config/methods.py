@@ -14,7 +14,7 @@ import attrs
 from qiot.errors import ConfigurationError
 from qiot.hal.contract import AirKiss, BtCombo, ChipSoftAp, Listener, Role, SimpleConfig, SmartConfig
 
-__all__ = ["COMMAND_DOOR", "LOG_DOOR", "METHODS", "NOT_BUILT", "Door", "Method", "parse_methods"]
+__all__ = ["COMMAND_DOOR", "METHODS", "NOT_BUILT", "Door", "Method", "parse_methods"]
 
 
 @attrs.frozen
@@ -34,8 +34,6 @@ class Door:
 
 COMMAND_DOOR: Final = Door("udp", 8266, "app_message")
 """The C SDK's command service (contract section 1)."""
-LOG_DOOR: Final = Door("udp", 9876, "log_message")
-"""The C SDK's log service (contract section 1)."""
 
 
 @attrs.frozen
@@ -44,7 +42,6 @@ class Method:
 
     Attributes:
         name: As --method takes it.
-        number: The C SDK's type number (contract section 3).
         cloud: The cloud whose grants it brings.
         listen: Roles that it needs while it listens.
         port: The HAL port that runs it, where the platform does.
@@ -54,7 +51,6 @@ class Method:
     """
 
     name: str
-    number: int
     cloud: str
     listen: frozenset[Role]
     port: type[Listener]
@@ -68,17 +64,16 @@ METHODS: Final[Mapping[str, Method]] = {
     for method in (
         Method(
             "soft_ap",
-            0,
             "tencent",
             frozenset({Role.ACCESS_POINT}),
             ChipSoftAp,
             access_point=True,
             doors=(COMMAND_DOOR,),
         ),
-        Method("smart_config", 1, "tencent", frozenset({Role.SNIFF}), SmartConfig),
-        Method("airkiss", 2, "tencent", frozenset({Role.SNIFF}), AirKiss),
-        Method("simple_config", 3, "tencent", frozenset({Role.SNIFF}), SimpleConfig),
-        Method("bt_combo", 4, "tencent", frozenset({Role.BLE}), BtCombo),
+        Method("smart_config", "tencent", frozenset({Role.SNIFF}), SmartConfig),
+        Method("airkiss", "tencent", frozenset({Role.SNIFF}), AirKiss),
+        Method("simple_config", "tencent", frozenset({Role.SNIFF}), SimpleConfig),
+        Method("bt_combo", "tencent", frozenset({Role.BLE}), BtCombo),
     )
 }
 

@@ -44,6 +44,7 @@ class Offers:
         known = offer.peer in self._candidates
         if not known and len(self._candidates) >= _PEERS:
             log.warning(f"offer from <{offer.peer.address}> dropped: {_PEERS} others wait already")
+            await _close_link(offer)
             return
         others = [peer.address for peer in (self.active, *self._candidates) if peer not in (None, offer.peer)]
         if others and not known:
@@ -51,7 +52,10 @@ class Offers:
                 f"offer from <{offer.peer.address}> waits: <{'>, <'.join(others)}> came first, "
                 "and only one can be the owner's phone"
             )
+        replaced = self._candidates.get(offer.peer)
         self._candidates[offer.peer] = offer
+        if replaced is not None and replaced.link is not offer.link:
+            await _close_link(replaced)
         await self._notify()
 
     async def next(self) -> Offer:
@@ -65,6 +69,11 @@ class Offers:
             if not self._candidates and self._ended is not None:
                 raise HalError(self._ended.text, reason=self._ended.reason, code=self._ended.code)
             return self._candidates.pop(next(iter(self._candidates)))
+
+    async def close(self) -> None:
+        """Nobody will be tried any more: close the connections that chips brought along."""
+        while self._candidates:
+            await _close_link(self._candidates.pop(next(iter(self._candidates))))
 
     async def end(self, failure: Failure) -> None:
         """The last listener has ended."""
@@ -84,6 +93,10 @@ class Offers:
         self._grants[peer] = grant
         await self._notify()
 
+    def has_grant(self, peer: Peer) -> bool:
+        """True where this peer, or the program, has given a grant that was not taken yet."""
+        return peer in self._grants or None in self._grants
+
     def take_grant(self, peer: Peer) -> Grant | None:
         """The newest grant of this very peer, taken out; None where it gave none."""
         return self._grants.pop(peer, None)
@@ -96,11 +109,17 @@ class Offers:
         """
         async with self._changed:
             while True:
-                for peer in list(self._grants):
-                    if peer in (None, active) or (peer is not None and peer.method != active.method):
+                others = (peer for peer in self._grants if peer is None or peer.method != active.method)
+                for peer in (None, active, *others):
+                    if peer in self._grants:
                         return self._grants.pop(peer)
                 await self._changed.wait()
 
     async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+
+async def _close_link(offer: Offer) -> None:
+    if offer.link is not None:
+        await offer.link.close()

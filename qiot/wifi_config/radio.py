@@ -26,6 +26,7 @@ class Radio:
         self._platform = platform
         self._spec = spec
         self._up = False
+        self._kept = False
         self.keeps_access_point = can_keep_access_point(capabilities)
 
     @property
@@ -47,8 +48,8 @@ class Radio:
     async def close_access_point(self) -> None:
         """Take it down. Idempotent."""
         if self._up:
-            self._up = False
             await self._platform.port(SoftAp).stop()
+            self._up = False
             log.info("softAP stopped")
 
     async def join(self, credentials: Credentials, timeout: float) -> IpConfig:
@@ -67,9 +68,11 @@ class Radio:
             raise JoinError(str(error), reason=error.reason, code=error.code, hint=error.hint) from error
 
     async def settle(self, *, keep: bool) -> None:
-        """Keep or undo the last join, where there is a station at all."""
+        """Keep or undo the last join, where there is a station at all; what is kept is never undone."""
         try:
             wifi = self.wifi
         except NotSupportedError:
             return
-        await wifi.settle(keep=keep)
+        if keep or not self._kept:
+            await wifi.settle(keep=keep)
+            self._kept = keep

@@ -35,7 +35,7 @@ __all__ = ["Session", "SessionResult"]
 
 log = get_logger()
 
-_RESEND: Final = 1.0
+_RESEND: Final = 2.5
 """Seconds after a failed try in which an equal offer is an echo of that try, and no new one."""
 _CLOUD_STEPS: Final = (Step.REGISTERING, Step.CONNECTING, Step.AWAITING_GRANT, Step.BINDING)
 
@@ -147,20 +147,23 @@ class Session:
         except asyncio.CancelledError:
             await self._fail(Failure(self.step, Reason.STOPPED, text="stopped by the program"))
             raise
-        except TimeoutError:
-            ended = self._timed_out()
         except QiotError as error:
             ended = error.failure(self.step)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and limit.expired():
+                ended = self._timed_out()
+            else:
+                log.exception("the session broke")
+                ended = Failure(self.step, Reason.INTERNAL, text=type(error).__name__)
         return ended if isinstance(ended, SessionResult) else await self._fail(ended)
 
     async def close(self) -> None:
-        """Close the doors and the access point. Idempotent."""
+        """Close the doors and the access point, and undo a join that is not to be kept. Idempotent."""
         await self._listeners.close_all()
+        await self._offers.close()
         if self._radio is not None:
-            try:
-                await self._radio.close_access_point()
-            except HalError as error:
-                log.warning(f"the access point may still be up: {error}")
+            await _tried("the earlier network is not back", self._radio.settle(keep=False))
+            await _tried("the access point may still be up", self._radio.close_access_point())
         self.events.close()
 
     async def linger(self) -> None:
@@ -266,8 +269,10 @@ class Session:
                 attempt.step = follow(attempt.step, Result.SUPERSEDED)
                 log.info(f"<{offer.peer.address}> sent something new: starting over with it")
                 await radio.settle(keep=False)
-                offer = newer
+                offer = self._superseding() or newer
             else:
+                if attempt.step is Step.LISTENING and (late := self._superseding()) is not None:
+                    await self._offers.add(late)
                 return attempt
             finally:
                 self._step = attempt.step
@@ -281,12 +286,12 @@ class Session:
         """Undo a failed attempt, listen again, and tell the phone why as soon as it can be told."""
         offer = attempt.offer
         self._active = self._offers.active = None
-        self._last_try = (offer, asyncio.get_running_loop().time())
         self._last_failure = attempt.failure
         if attempt.failure is not None:
             self._errors.note(attempt.failure, offer.peer.method)
         await radio.settle(keep=False)
         await self._listen(doors)
+        self._last_try = (offer, asyncio.get_running_loop().time())
         # Where the access point went away the phone may not be back yet: whoever speaks first is told again.
         medium_stayed = radio.keeps_access_point or not doors.turn.access_point
         lines = self._errors.take(offer.peer) if medium_stayed else self._errors.peek(offer.peer)
@@ -338,11 +343,6 @@ class Session:
         if self._active is not None:
             peer = self._active.peer
             await self._listeners.tell(Answer("errors", peer, self._errors.take(peer)))
-        if self._radio is not None:
-            try:
-                await self._radio.settle(keep=False)
-            except HalError as error:
-                log.warning(f"the earlier network is not back: {error}")
         await self.report(Step.FAILED, Outcome.FAILED, failure=failure)
         await self.close()
         return SessionResult(Step.FAILED, failure)
@@ -378,6 +378,8 @@ class Session:
     async def _on_offer(self, offer: Offer) -> None:
         peer, active = offer.peer, self._active
         if active is not None and offer == active:
+            if offer.link is not None and offer.link is not active.link:
+                await offer.link.close()
             if self._answered is active:
                 await self._answer(peer, again=True)
             return
@@ -386,8 +388,9 @@ class Session:
                 await self._offers.keep_grant(offer.grant, peer)
             await self._answer(peer, again=False)
         elif active is not None and active.peer == peer and self._attempt_task is not None:
-            self._newer = offer
-            self._attempt_task.cancel()
+            cancelled_before, self._newer = self._newer is not None, offer
+            if not cancelled_before:
+                self._attempt_task.cancel()
         elif active is None and self._is_echo(offer):
             await self._listeners.tell(Answer("errors", peer, self._errors.take(peer)))
         else:
@@ -406,7 +409,8 @@ class Session:
     async def _on_ended(self, name: str, failure: Failure) -> None:
         log.error(str(failure))
         await self.report(Step.LISTENING, Outcome.FAILED, failure=failure, methods=name)
-        if not self._listeners.names:
+        another_turn = self._doors is not None and self._doors.takes_turns
+        if not self._listeners.names and not another_turn:
             await self._offers.end(failure)
 
     # --- what goes out ----------------------------------------------------------------------------------
@@ -450,3 +454,13 @@ def _needs_phone(error: HalError | CloudError) -> bool:
     if isinstance(error, JoinError):
         return error.reason in (Reason.NO_SAVED_NETWORK, Reason.WRONG_PASSWORD)
     return True
+
+
+async def _tried(what: str, action: Awaitable[None]) -> None:
+    """Carry on with closing, whatever one part of it does."""
+    try:
+        await action
+    except HalError as error:
+        log.warning(f"{what}: {error}")
+    except Exception:
+        log.exception(what)

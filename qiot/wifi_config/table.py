@@ -48,7 +48,7 @@ TABLE: Final[Mapping[tuple[Step, Result], Step]] = {
     (Step.BINDING, Result.OK): Step.BOUND,
     (Step.BINDING, Result.LOST): Step.CONNECTING,
     (Step.BINDING, Result.REFUSED): Step.AWAITING_GRANT,
-    **{(step, Result.SUPERSEDED): Step.JOINING for step in _ON_THE_WAY},
+    **{(step, Result.SUPERSEDED): Step.JOINING for step in (Step.LISTENING, *_ON_THE_WAY)},
     **{(step, Result.STOP): Step.FAILED for step in (Step.IDLE, Step.LISTENING, *_ON_THE_WAY)},
 }
 

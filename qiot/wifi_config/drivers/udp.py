@@ -45,6 +45,7 @@ class UdpListener(Listener):
         self._waiting: asyncio.Timeout | None = None
         self._quiet = asyncio.Event()
         self._shown: tuple[bytes, str] | None = None
+        self._dropped = 0
 
     @property
     def local(self) -> tuple[str, int]:
@@ -92,11 +93,18 @@ class UdpListener(Listener):
         """A datagram, or None when the codec's clock is due."""
         try:
             async with asyncio.timeout_at(self._codec.deadline()) as self._waiting:
-                return await endpoint.receive()
+                datagram = await endpoint.receive()
         except TimeoutError:
             return None
         finally:
             self._waiting = None
+        self._note_drops(endpoint)
+        return datagram
+
+    def _note_drops(self, endpoint: Endpoint) -> None:
+        if endpoint.dropped > self._dropped:
+            log.warning(f"{endpoint.dropped - self._dropped} datagrams came faster than they were read")
+            self._dropped = endpoint.dropped
 
     def _feed(self, datagram: Datagram, now: float) -> Sequence[Output]:
         peer = Peer(self._method, datagram.address)
