@@ -15,6 +15,7 @@ import attrs
 from qiot.cloud.binder import Binder
 from qiot.cloud.tencent.binder import TencentBinder
 from qiot.cloud.tencent.thing import Thing
+from qiot.cloud.tls import check_psk
 from qiot.cloud.transport import HostTransport
 from qiot.device_info import DeviceInfo, load_device_info, save_device_info
 from qiot.errors import ConfigurationError, NotSupportedError, QiotError, StorageError
@@ -445,7 +446,10 @@ def make_binder(
 
     Raises:
         ConfigurationError: An option or URL cannot be used.
+        NotSupportedError: TLS-PSK is asked for on the host's sockets, and this Python has none.
     """
+    if transport is None and options.security == "psk":
+        check_psk()
     return TencentBinder(
         info,
         transport or HostTransport(),

@@ -53,6 +53,15 @@ def _why(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+def check_psk() -> None:
+    """Refuse TLS-PSK where this Python has none.
+
+    Raises:
+        NotSupportedError: Before Python 3.13 without the extra `psk`.
+    """
+    _psk_context("", b"?")
+
+
 def _psk_context(identity: str, key: bytes) -> ssl.SSLContext:
     # Any: the callback is in the standard library from 3.13 on only, and sslpsk3 has no types.
     context: Any

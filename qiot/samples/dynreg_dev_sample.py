@@ -35,7 +35,7 @@ async def run(arguments: argparse.Namespace) -> int:
         return 0
     async with AsyncExitStack() as stack:
         options = cloud_options(arguments)
-        if wants_local_cloud(arguments):
+        if wants_local_cloud(arguments, info):
             side = await stack.enter_async_context(LocalSide(info, arguments.device_info))
             options = side.options(options)
         registered = await make_binder(info, options).register()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
+import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,6 +27,7 @@ __all__ = [
     "exit_code",
     "identity",
     "main",
+    "show",
     "wants_local_cloud",
 ]
 
@@ -54,9 +58,10 @@ def add_cloud_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def wants_local_cloud(arguments: argparse.Namespace) -> bool:
-    """True where no cloud outside of this process is named."""
-    return arguments.cloud == "local" and not (arguments.dynreg_url or arguments.mqtt_url)
+def wants_local_cloud(arguments: argparse.Namespace, info: DeviceInfo) -> bool:
+    """True where no cloud outside of this process is named, by an option or by the device's own endpoints."""
+    named = (arguments.dynreg_url, arguments.mqtt_url, info.endpoints.dynreg, info.endpoints.mqtt)
+    return arguments.cloud == "local" and not any(named)
 
 
 def identity(arguments: argparse.Namespace) -> DeviceInfo:
@@ -111,15 +116,25 @@ def main(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], Aw
         What `run` gave; 2 for usage and configuration, 1 for everything else that failed.
     """
     arguments = parser.parse_args()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # an SSID may hold what a terminal cannot show
     configure(arguments.log, arguments.log_level, sys.stdout)
     try:
-        return asyncio.run(_awaited(run, arguments))
+        return asyncio.run(_until_terminated(run(arguments)))
     except QiotError as error:
         print(f"{parser.prog}: {error.reason}: {error}. {error.hint}", file=sys.stderr)
         return exit_code(error.reason)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print(f"{parser.prog}: stopped", file=sys.stderr)
         return 1
+
+
+def show(text: str) -> None:
+    """Print; a reader of the output that is gone changes nothing of how the run ended."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as stdout
 
 
 def exit_code(reason: Reason) -> int:
@@ -127,5 +142,8 @@ def exit_code(reason: Reason) -> int:
     return 2 if reason in (Reason.CONFIGURATION, Reason.NOT_SUPPORTED) else 1
 
 
-async def _awaited(run: Callable[[argparse.Namespace], Awaitable[int]], arguments: argparse.Namespace) -> int:
-    return await run(arguments)
+async def _until_terminated(program: Awaitable[int]) -> int:
+    """Run it; SIGTERM undoes what is not finished, as Ctrl-C does."""
+    task = asyncio.ensure_future(program)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task

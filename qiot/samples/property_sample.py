@@ -33,7 +33,7 @@ async def run(arguments: argparse.Namespace) -> int:
     info = identity(arguments)
     async with AsyncExitStack() as stack:
         options = cloud_options(arguments)
-        if wants_local_cloud(arguments):
+        if wants_local_cloud(arguments, info):
             side = await stack.enter_async_context(LocalSide(info, arguments.device_info))
             options = side.options(options)
         binder = make_binder(info, options)

@@ -26,6 +26,7 @@ from qiot.samples.options import (
     exit_code,
     identity,
     main,
+    show,
     wants_local_cloud,
 )
 from qiot.samples.report import table
@@ -119,14 +120,14 @@ async def run(arguments: argparse.Namespace) -> int:
     parse_methods(arguments.method)
     host, port = udp_place(arguments.udp)
     broadcast = broadcast_address(arguments.broadcast)
-    local = wants_local_cloud(arguments)
-    mock = all(parse_spec(spec).name == "mock" for spec in hal)
+    info = identity(arguments)
+    local = wants_local_cloud(arguments, info)
+    mock = any(parse_spec(spec).name == "mock" for spec in hal)
     phone = arguments.phone or ("sim" if mock and local else "none")
     if phone == "sim" and not local:
         raise ConfigurationError(
             "--phone sim needs the local cloud", hint="Use --phone none and a phone of your own."
         )
-    info = identity(arguments)
     settings = Settings(
         udp_host=host,
         udp_port=port,
@@ -159,6 +160,8 @@ async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: Loca
     problem = ""
     if side is not None and not wifi.successful:
         problem = await _with_phone(arguments, wifi, side)
+    elif side is None and not wifi.successful:
+        log.info("waiting for a phone")
     result = await wifi.wait()
     if result.successful:
         log.info("WiFi is ready, to do Qcloud IoT demo")
@@ -209,7 +212,7 @@ def _show(arguments: argparse.Namespace, wifi: WifiConfig) -> None:
             "summary", steps=[{key: str(step[key]) for key in ("step", "outcome", "t")} for step in steps]
         )
     else:
-        print(table(wifi.history))
+        show(table(wifi.history))
 
 
 if __name__ == "__main__":

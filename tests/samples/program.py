@@ -86,6 +86,10 @@ class Program:
         """What Ctrl-C does."""
         self._process.send_signal(signal.SIGINT)
 
+    def terminate(self) -> None:
+        """What a service manager does."""
+        self._process.send_signal(signal.SIGTERM)
+
     async def end(self) -> tuple[int, str, str]:
         """Exit code, standard output and standard error once it has ended."""
         async with asyncio.timeout(_LIMIT):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import qiot
 from tests.faults.phone import PASSWORD, SSID, RawPhone
 from tests.samples.conftest import IDENTITY
 from tests.samples.program import LISTENS, LOG_LINE, Program, run
@@ -328,3 +333,38 @@ async def test_a_mode_file_makes_the_cloud_fail(tmp_path, identity, cloud):
     assert code == 1
     _assert_one_line(err, "binding failed: token refused (1021)", "start again from the phone")
     await program.find("bind_reply: code")
+
+
+async def test_terminating_undoes_what_is_not_finished(tmp_path):
+    async with Program(SAMPLE, *ANY_PORT, "--phone", "none", folder=tmp_path) as sample:
+        await sample.find(LISTENS)
+        sample.terminate()
+        code, out, err = await sample.end()
+    assert code == 1
+    assert "softAP stopped" in out
+    assert err.splitlines() == [f"python -m {SAMPLE}: stopped"]
+
+
+async def test_endpoints_of_the_file_are_no_local_cloud(tmp_path, identity):
+    path = identity(endpoints={"dynreg": "http://127.0.0.1:9", "mqtt": "mqtt://127.0.0.1:9"})
+    before = path.read_text()
+    async with Program(SAMPLE, *ANY_PORT, "-c", path, folder=tmp_path) as sample:
+        await sample.find("waiting for a phone")
+        sample.interrupt()
+        _, out, _ = await sample.end()
+    assert "local cloud" not in out
+    assert path.read_text() == before
+
+
+def test_a_full_output_changes_nothing_of_how_it_ended(tmp_path):
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", SAMPLE, *ANY_PORT],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(Path(qiot.__file__).parent.parent)},
+            check=False,
+        )
+    assert ended.returncode == 0, ended.stderr.decode()
+    assert b"Traceback" not in ended.stderr

@@ -65,8 +65,8 @@ REGIONS: Final[Mapping[str, Region]] = {
 
 
 def region_named(name: str | None) -> Region:
-    """The region of that name; an unknown or missing one is China, as with the C SDK, but not silently."""
-    found = REGIONS.get(name or "")
+    """The region of that name; none is China, and so is an unknown one, though not silently."""
+    found = REGIONS.get(name or _CHINA)
     if found is None:
         log.warning(f"region {name!r} is not one of {', '.join(REGIONS)}: using {_CHINA}")
         found = REGIONS[_CHINA]

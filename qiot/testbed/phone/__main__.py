@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,6 +106,9 @@ def _phone(options: argparse.Namespace) -> LogPhone | TokenPhone:
 
 
 async def _error_of(phone: LogPhone | TokenPhone) -> str:
+    this = asyncio.current_task()
+    if this is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     return (await phone.run()).error
 
 
@@ -118,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{error}. {error.hint}")
     except UnicodeEncodeError:
         parser.error("a password or token is no text in UTF-8")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return 1
 
 
