@@ -22,7 +22,7 @@ from qiot.errors import ConfigurationError, NotSupportedError, QiotError, Storag
 from qiot.hal.contract import Platform, Slot, SoftApSpec, Storage, Transport
 from qiot.hal.registry import PlatformSpec, open_platform
 from qiot.log import get_logger
-from qiot.model import CloudLink, Event, Failure, Grant, Outcome, Reason, Secret, Step
+from qiot.model import SSID_MAX, CloudLink, Event, Failure, Grant, Outcome, Reason, Secret, Step
 from qiot.wifi_config.dev_log import DevLog
 from qiot.wifi_config.error_log import ErrorLog
 from qiot.wifi_config.log_service import LOG_PORT, LogService, log_access_point
@@ -281,7 +281,7 @@ class WifiConfig:
         Raises:
             ConfigurationError: The name is not 1 to 32 octets, or the password not 8 to 63 characters.
         """
-        if not 1 <= len(ssid.encode()) <= 32:  # noqa: PLR2004 - IEEE 802.11
+        if not 1 <= len(ssid.encode()) <= SSID_MAX:
             raise ConfigurationError("the access point's name has to be 1 to 32 octets long")
         if password and not 8 <= len(password) <= 63:  # noqa: PLR2004 - IEEE 802.11i
             raise ConfigurationError("the access point's password has to be 8 to 63 characters long")

@@ -16,6 +16,7 @@ from qiot.reason import Reason
 from qiot.secret import Secret
 
 __all__ = [
+    "SSID_MAX",
     "AckRecipe",
     "CloudLink",
     "Credentials",

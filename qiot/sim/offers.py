@@ -8,7 +8,7 @@ import itertools
 
 import attrs
 
-from qiot.model import CloudLink, Reason, Secret, Step
+from qiot.model import SSID_MAX, CloudLink, Reason, Secret, Step
 from qiot.sim.clock import Clock
 
 __all__ = ["METHODS", "Offers", "ScriptedOffer"]
@@ -40,7 +40,7 @@ class ScriptedOffer:
     ssid: bytes | None = attrs.field(
         default=None,
         validator=attrs.validators.optional(
-            attrs.validators.and_(attrs.validators.min_len(1), attrs.validators.max_len(32))
+            attrs.validators.and_(attrs.validators.min_len(1), attrs.validators.max_len(SSID_MAX))
         ),
     )
     password: Secret = attrs.field(factory=lambda: Secret(b""))

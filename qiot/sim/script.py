@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from qiot.errors import ConfigurationError
-from qiot.model import Reason, Secret, Security, Step
+from qiot.model import SSID_MAX, Reason, Secret, Security, Step
 from qiot.sim.faults import Fault, Faults
 from qiot.sim.offers import ScriptedOffer
 from qiot.sim.wifi import HomeNetwork
@@ -129,7 +129,7 @@ def _hex(value: Any) -> bytes:
 def _ssid(octets: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     def read(value: Any) -> bytes:
         ssid = octets(value)
-        if not 1 <= len(ssid) <= 32:  # noqa: PLR2004 - IEEE 802.11
+        if not 1 <= len(ssid) <= SSID_MAX:
             raise ValueError("must have 1 to 32 octets")
         return ssid
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import attrs
 
 from qiot.errors import JoinError
-from qiot.model import IpConfig, Network, Reason, Secret, Security
+from qiot.model import SSID_MAX, IpConfig, Network, Reason, Secret, Security
 from qiot.sim.faults import Faults
 
 __all__ = ["AccessPoint", "HomeNetwork", "Neighbourhood"]
@@ -41,7 +41,7 @@ class AccessPoint:
         stations: Who is joined now: address by MAC.
     """
 
-    ssid: bytes = attrs.field(validator=attrs.validators.max_len(32))
+    ssid: bytes = attrs.field(validator=attrs.validators.max_len(SSID_MAX))
     password: Secret | None = None
     security: Security = attrs.field(default=attrs.Factory(_default_security, takes_self=True), kw_only=True)
     channel: int = attrs.field(default=6, kw_only=True)

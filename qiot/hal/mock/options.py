@@ -11,7 +11,7 @@ import attrs
 
 from qiot.errors import ConfigurationError
 from qiot.hal.registry import PlatformSpec
-from qiot.model import Reason, Secret
+from qiot.model import SSID_MAX, Reason, Secret
 from qiot.sim.faults import Fault, Faults
 from qiot.sim.offers import METHODS
 from qiot.sim.script import load_networks, load_offers
@@ -119,7 +119,7 @@ def make_world(spec: PlatformSpec) -> World:
 
 def _home(given: Mapping[str, str]) -> HomeNetwork:
     ssid = given["ssid"].encode()
-    if not 1 <= len(ssid) <= 32:  # noqa: PLR2004 - IEEE 802.11
+    if not 1 <= len(ssid) <= SSID_MAX:
         raise ConfigurationError("--hal mock: ssid must have 1 to 32 octets")
     password = given.get("password", "").encode()
     if password and len(password) not in _PASSWORD:

@@ -10,7 +10,7 @@ from qiot.errors import HalError
 from qiot.hal.contract import ChipSoftAp, SoftAp, SoftApSpec, Station
 from qiot.hal.mock.radio import Radio
 from qiot.hal.mock.scripted import ScriptedListener
-from qiot.model import Reason
+from qiot.model import SSID_MAX, Reason
 from qiot.sim.faults import Faults
 from qiot.sim.wifi import AccessPoint
 
@@ -70,7 +70,7 @@ class MockChipSoftAp(ScriptedListener, ChipSoftAp):
 
 def _check(spec: SoftApSpec) -> None:
     problem = ""
-    if not 1 <= len(spec.ssid) <= 32:  # noqa: PLR2004 - IEEE 802.11
+    if not 1 <= len(spec.ssid) <= SSID_MAX:
         problem = f"the ssid has {len(spec.ssid)} octets, it must have 1 to 32"
     elif spec.password is not None and not 8 <= len(spec.password) <= 63:  # noqa: PLR2004 - IEEE 802.11, annex J
         problem = f"the password has {len(spec.password)} octets, it must have 8 to 63"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from qiot.errors import ProtocolError
-from qiot.model import Credentials, Grant, Reason, Secret
+from qiot.model import SSID_MAX, Credentials, Grant, Reason, Secret
 
 __all__ = [
     "Command",
@@ -26,7 +26,6 @@ __all__ = [
 MESSAGE_MAX: Final = 1023
 """Octets of a message; the C SDK's receive buffer less its terminator (contract section 2)."""
 
-_SSID_MAX: Final = 32
 _PASSWORD_MIN: Final = 8
 _PASSWORD_MAX: Final = 64
 _TOKEN_MAX: Final = 32
@@ -129,8 +128,8 @@ def credentials_of(message: Mapping[str, object]) -> Credentials:
         ProtocolError: BAD_FIELD, with the field's name and never its value.
     """
     ssid = _text(message, "ssid").encode()
-    if not 1 <= len(ssid) <= _SSID_MAX:
-        raise ProtocolError(f"ssid has {len(ssid)} octets, not 1 to {_SSID_MAX}", reason=Reason.BAD_FIELD)
+    if not 1 <= len(ssid) <= SSID_MAX:
+        raise ProtocolError(f"ssid has {len(ssid)} octets, not 1 to {SSID_MAX}", reason=Reason.BAD_FIELD)
     password = Secret(_text(message, "password"))
     if len(password) and not _PASSWORD_MIN <= len(password) <= _PASSWORD_MAX:
         raise ProtocolError(
