@@ -18,6 +18,7 @@ from qiot.secret import Secret
 __all__ = [
     "SSID_MAX",
     "AckRecipe",
+    "Band",
     "CloudLink",
     "Credentials",
     "Event",
@@ -39,6 +40,9 @@ __all__ = [
 
 SSID_MAX: Final = 32
 """Longest SSID in octets (IEEE 802.11, 9.4.2.2)."""
+
+_LAST_OF_2_4_GHZ: Final = 14
+"""Last channel number of the 2.4 GHz band (IEEE 802.11, annex E)."""
 
 
 class Step(enum.StrEnum):
@@ -84,6 +88,14 @@ class Security(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
+class Band(enum.StrEnum):
+    """A band of Wi-Fi channels; channel numbers alone do not tell 2.4 from 6 GHz."""
+
+    GHZ_2_4 = "2.4 GHz"
+    GHZ_5 = "5 GHz"
+    GHZ_6 = "6 GHz"
+
+
 @attrs.frozen
 class Peer:
     """Who speaks. Answers, errors and arbitration between phones go by it.
@@ -121,8 +133,8 @@ class Credentials:
     Attributes:
         ssid: 1 to 32 octets; None where only a clue is known and a scan has to find it.
         password: Passphrase or 64-digit PSK; empty for an open network.
-        bssid: Six octets, where the sender named one access point.
-        channel: IEEE channel number, where it is known.
+        bssid: Six octets, where the sender named one access point: a hint, where to look first.
+        channel: IEEE channel number, where it is known: a hint, too.
         clue: What is known instead of the SSID.
     """
 
@@ -296,6 +308,10 @@ class IpConfig:
     gateway: str | None = None
 
 
+def _usual_band(network: Network) -> Band:
+    return Band.GHZ_2_4 if network.channel <= _LAST_OF_2_4_GHZ else Band.GHZ_5
+
+
 @attrs.frozen
 class Network:
     """One access point as a scan saw it.
@@ -306,6 +322,7 @@ class Network:
         channel: IEEE channel number.
         signal: dBm, -100 to 0.
         security: How it protects itself.
+        band: Where the channel is; 2.4 or 5 GHz by its number where nothing else is said.
     """
 
     ssid: bytes
@@ -313,6 +330,7 @@ class Network:
     channel: int
     signal: int
     security: Security
+    band: Band = attrs.field(default=attrs.Factory(_usual_band, takes_self=True), kw_only=True)
 
 
 def show_ssid(ssid: bytes | None) -> str:

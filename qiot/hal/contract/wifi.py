@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from qiot.errors import NotSupportedError
 from qiot.model import Credentials, IpConfig, Network, Secret
 
 __all__ = ["SoftAp", "SoftApSpec", "Station", "Wifi", "WifiStatus"]
@@ -32,13 +33,30 @@ class WifiStatus:
 class Wifi(abc.ABC):
     """The station."""
 
+    async def set_country(self, code: str) -> None:
+        """Keep to the radio rules of a country, from the next scan, join and access point on.
+
+        Args:
+            code: Two letters of ISO 3166-1, such as "DE"; "00" for the rules that hold everywhere.
+
+        Raises:
+            NotSupportedError: The platform cannot choose.
+            HalError: The system refused the code.
+        """
+        raise NotSupportedError(
+            f"this platform cannot set the country {code}", hint="Set it where the system is configured."
+        )
+
     @abc.abstractmethod
     async def scan(self) -> Sequence[Network]:
-        """The access points around; where the radio cannot scan now, the last scan before."""
+        """The access points around, the strongest first; where the radio cannot scan now, the last scan."""
 
     @abc.abstractmethod
     async def join(self, credentials: Credentials, timeout: float) -> IpConfig:
         """Join and get an address, as a try: the network that was there before stays stored.
+
+        A hidden network is found too. `bssid` and `channel` say where to look first; where the network is
+        not there, it is looked for everywhere.
 
         Args:
             credentials: The network; `ssid` is never None here.
