@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import abc
+import ipaddress
 from collections.abc import Sequence
+from typing import Final
 
 import attrs
 
-from qiot.errors import NotSupportedError
-from qiot.model import Credentials, IpConfig, Network, Secret
+from qiot.errors import HalError, NotSupportedError
+from qiot.model import SSID_MAX, Credentials, IpConfig, Network, Reason, Secret
 
 __all__ = ["SoftAp", "SoftApSpec", "Station", "Wifi", "WifiStatus"]
+
+_CHANNELS: Final = frozenset({*range(1, 15), *range(36, 65, 4), *range(100, 145, 4), *range(149, 178, 4)})
+"""Channels of 20 MHz in the 2.4 and 5 GHz bands (IEEE 802.11, annex E)."""
+
+_PASSPHRASE: Final = range(8, 64)
+"""Lengths of a passphrase (IEEE 802.11, annex J.4)."""
+
+_PREFIXES: Final = range(8, 31)
 
 
 @attrs.frozen
@@ -103,6 +113,33 @@ class SoftApSpec:
     channel: int = 6
     address: str = "192.168.4.1"
     prefix: int = 24
+
+    def check(self) -> None:
+        """For adapters, before they start.
+
+        Raises:
+            HalError: CONFIGURATION, naming what no access point can be.
+        """
+        problem = self._problem()
+        if problem:
+            raise HalError(f"the access point cannot start: {problem}", reason=Reason.CONFIGURATION)
+
+    def _problem(self) -> str:
+        if not 1 <= len(self.ssid) <= SSID_MAX:
+            return f"the ssid has {len(self.ssid)} octets, it must have 1 to {SSID_MAX}"
+        if self.password is not None and len(self.password) not in _PASSPHRASE:
+            return f"the password has {len(self.password)} octets, it must have 8 to 63"
+        if self.channel not in _CHANNELS:
+            return f"there is no channel {self.channel}"
+        if self.prefix not in _PREFIXES:
+            return f"a prefix of {self.prefix} leaves no room for stations, or is none"
+        try:
+            interface = ipaddress.IPv4Interface(f"{self.address}/{self.prefix}")
+        except ValueError:
+            return f"{self.address!r} is no IPv4 address"
+        if interface.ip in {interface.network.network_address, interface.network.broadcast_address}:
+            return f"{self.address}/{self.prefix} is no host's address"
+        return ""
 
 
 @attrs.frozen

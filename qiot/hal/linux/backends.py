@@ -21,6 +21,8 @@ __all__ = ["AccessPointBackend", "StationBackend", "Target"]
 class Target:
     """A network that a scan has just found, to be joined.
 
+    `bssid` and `frequency` hold for the try only: what is settled may roam.
+
     Attributes:
         ssid: 1 to 32 octets.
         password: Passphrase or PSK of 64 hexadecimal digits, fit for `security`; empty for an open network.

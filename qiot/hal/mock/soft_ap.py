@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
-from typing import Final
 
 from qiot.errors import HalError
 from qiot.hal.contract import ChipSoftAp, SoftAp, SoftApSpec, Station
 from qiot.hal.mock.radio import Radio
 from qiot.hal.mock.scripted import ScriptedListener
-from qiot.model import SSID_MAX, Reason
 from qiot.sim.faults import Faults
 from qiot.sim.wifi import AccessPoint
 
 __all__ = ["MockChipSoftAp", "MockSoftAp"]
-
-_CHANNELS: Final = frozenset({*range(1, 15), *range(36, 65, 4), *range(100, 145, 4), *range(149, 178, 4)})
-"""Channels of 20 MHz in the 2.4 and 5 GHz bands (IEEE 802.11, annex E)."""
-
-_PREFIXES: Final = range(8, 31)
 
 
 class MockSoftAp(SoftAp):
@@ -38,7 +30,7 @@ class MockSoftAp(SoftAp):
 
     async def start(self, spec: SoftApSpec) -> None:
         """Bring it up; the DHCP server gives addresses from the second of its network on."""
-        _check(spec)
+        spec.check()
         with self._radio.starting():
             await self._radio.world.clock.sleep(self._start_delay)
             failure = self._start_failures.take()
@@ -66,26 +58,3 @@ class MockChipSoftAp(ScriptedListener, ChipSoftAp):
     """A chip with its own access point and command server, played from the world's script."""
 
     method = "soft_ap"
-
-
-def _check(spec: SoftApSpec) -> None:
-    problem = ""
-    if not 1 <= len(spec.ssid) <= SSID_MAX:
-        problem = f"the ssid has {len(spec.ssid)} octets, it must have 1 to 32"
-    elif spec.password is not None and not 8 <= len(spec.password) <= 63:  # noqa: PLR2004 - IEEE 802.11, annex J
-        problem = f"the password has {len(spec.password)} octets, it must have 8 to 63"
-    elif spec.channel not in _CHANNELS:
-        problem = f"there is no channel {spec.channel}"
-    elif spec.prefix not in _PREFIXES:
-        problem = f"a prefix of {spec.prefix} leaves no room for stations, or is none"
-    else:
-        try:
-            interface = ipaddress.IPv4Interface(f"{spec.address}/{spec.prefix}")
-        except ValueError:
-            problem = f"{spec.address!r} is no IPv4 address"
-        else:
-            network = interface.network
-            if interface.ip in {network.network_address, network.broadcast_address}:
-                problem = f"{spec.address}/{spec.prefix} is no host's address"
-    if problem:
-        raise HalError(f"the access point cannot start: {problem}", reason=Reason.CONFIGURATION)
