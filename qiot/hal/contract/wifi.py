@@ -120,26 +120,27 @@ class SoftApSpec:
         Raises:
             HalError: CONFIGURATION, naming what no access point can be.
         """
-        problem = self._problem()
+        problem = ""
+        if not 1 <= len(self.ssid) <= SSID_MAX:
+            problem = f"the ssid has {len(self.ssid)} octets, it must have 1 to {SSID_MAX}"
+        elif self.password is not None and len(self.password) not in _PASSPHRASE:
+            problem = f"the password has {len(self.password)} octets, it must have 8 to 63"
+        elif self.channel not in _CHANNELS:
+            problem = f"there is no channel {self.channel}"
+        elif self.prefix not in _PREFIXES:
+            problem = f"a prefix of {self.prefix} leaves no room for stations, or is none"
+        elif not _is_hosts_address(self.address, self.prefix):
+            problem = f"{self.address}/{self.prefix} is no host's IPv4 address"
         if problem:
             raise HalError(f"the access point cannot start: {problem}", reason=Reason.CONFIGURATION)
 
-    def _problem(self) -> str:
-        if not 1 <= len(self.ssid) <= SSID_MAX:
-            return f"the ssid has {len(self.ssid)} octets, it must have 1 to {SSID_MAX}"
-        if self.password is not None and len(self.password) not in _PASSPHRASE:
-            return f"the password has {len(self.password)} octets, it must have 8 to 63"
-        if self.channel not in _CHANNELS:
-            return f"there is no channel {self.channel}"
-        if self.prefix not in _PREFIXES:
-            return f"a prefix of {self.prefix} leaves no room for stations, or is none"
-        try:
-            interface = ipaddress.IPv4Interface(f"{self.address}/{self.prefix}")
-        except ValueError:
-            return f"{self.address!r} is no IPv4 address"
-        if interface.ip in {interface.network.network_address, interface.network.broadcast_address}:
-            return f"{self.address}/{self.prefix} is no host's address"
-        return ""
+
+def _is_hosts_address(address: str, prefix: int) -> bool:
+    try:
+        interface = ipaddress.IPv4Interface(f"{address}/{prefix}")
+    except ValueError:
+        return False
+    return interface.ip not in {interface.network.network_address, interface.network.broadcast_address}
 
 
 @attrs.frozen
