@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import attrs
 
+from qiot.errors import NotSupportedError
 from qiot.hal.contract import SoftApSpec, WifiStatus
 from qiot.model import IpConfig, Secret, Security
 
@@ -102,3 +103,14 @@ class AccessPointBackend(abc.ABC):
     @abc.abstractmethod
     async def stop(self) -> None:
         """Take it down, and begin to bring the station back that lost its network. Idempotent."""
+
+    async def move(self, frequency: int) -> None:
+        """Take the access point and its stations to another channel.
+
+        Args:
+            frequency: MHz, in the same band or another.
+
+        Raises:
+            NotSupportedError: It has to be stopped and started there.
+        """
+        raise NotSupportedError(f"{self.name} cannot move an access point to {frequency} MHz")

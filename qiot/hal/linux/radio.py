@@ -93,6 +93,11 @@ class Radio:
             await self.nl80211.remove_interface(name)
             await self.undo.forget(change)
 
+    async def own_addresses(self) -> frozenset[bytes]:
+        """The MAC addresses of the radio's interfaces, so that our own access point is no neighbour."""
+        own = await self.nl80211.interface(self.interface)
+        return frozenset(each.mac for each in await self.nl80211.interfaces(own.wiphy))
+
     async def close(self) -> None:
         """Remove every interface that was made, and let another process have the radio. Idempotent."""
         for name in list(self._virtual):
