@@ -47,6 +47,10 @@ class StationBackend(abc.ABC):
     name: ClassVar[str]
 
     @abc.abstractmethod
+    async def problem(self) -> NotSupportedError | None:
+        """Why it cannot be used on this interface now, with what to install or change; None where it can."""
+
+    @abc.abstractmethod
     async def join(self, target: Target, timeout: float) -> IpConfig:
         """Join as a try and get an IPv4 address.
 
@@ -86,6 +90,10 @@ class AccessPointBackend(abc.ABC):
     """The access point of one interface, with DHCP. One verb at a time; `LinuxSoftAp` sees to it."""
 
     name: ClassVar[str]
+
+    @abc.abstractmethod
+    async def problem(self) -> NotSupportedError | None:
+        """Why it cannot be used on this interface now, with what to install or change; None where it can."""
 
     @abc.abstractmethod
     async def start(self, spec: SoftApSpec, interface: str, frequency: int) -> None:
