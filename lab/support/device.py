@@ -1,0 +1,175 @@
+"""The device's own daemons, in the root namespace: system bus, NetworkManager, wpa_supplicant."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.support.programs import Daemon, run
+from lab.support.radios import Radio
+from lab.support.waiting import until
+
+__all__ = ["NetworkManager", "Supplicant", "SystemBus"]
+
+_NM_CONFIG = """[main]
+auth-polkit=root-only
+dns=none
+rc-manager=unmanaged
+plugins=keyfile
+[device]
+wifi.scan-rand-mac-address=no
+[keyfile]
+unmanaged-devices={unmanaged}
+[logging]
+level={level}
+"""
+_NM_STATE = ("/var/lib/NetworkManager", "/run/NetworkManager", "/etc/NetworkManager")
+
+
+class SystemBus:
+    """The system's D-Bus daemon at its usual address."""
+
+    _socket = Path("/run/dbus/system_bus_socket")
+
+    def __init__(self) -> None:
+        self._daemon = Daemon("dbus", ["dbus-daemon", "--system", "--nofork", "--nopidfile"])
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._socket.parent.mkdir(parents=True, exist_ok=True)
+        self._socket.unlink(missing_ok=True)
+        machine_id = Path("/etc/machine-id")
+        if not machine_id.exists() or not machine_id.read_text().strip():
+            run(["dbus-uuidgen", "--ensure=/etc/machine-id"])
+        self._daemon.start(self._socket.exists)
+
+    def stop(self) -> None:
+        """Stop it. Stopping twice is harmless."""
+        self._daemon.stop()
+
+
+class _Udev:
+    """systemd-udevd: NetworkManager takes a device only after udev has."""
+
+    def __init__(self) -> None:
+        self._daemon = Daemon("udev", ["/lib/systemd/systemd-udevd"])
+
+    def start(self) -> None:
+        Path("/run/udev").mkdir(exist_ok=True)
+        self._daemon.start(Path("/run/udev/control").exists)
+        run(["udevadm", "trigger", "--subsystem-match=net", "--action=add"])
+        run(["udevadm", "settle", "-t", "30"])
+
+    def stop(self) -> None:
+        self._daemon.stop()
+        shutil.rmtree("/run/udev", ignore_errors=True)
+
+
+class NetworkManager:
+    """NetworkManager with udev, without a memory of earlier tests. The system bus must be running.
+
+    It starts its own wpa_supplicant, through the bus.
+
+    Args:
+        unmanaged: interfaces that it leaves alone.
+        level: of its log: INFO, DEBUG or TRACE.
+    """
+
+    def __init__(self, unmanaged: Sequence[str] = (), level: str = "INFO") -> None:
+        self._unmanaged = ";".join(f"interface-name:{name}" for name in unmanaged)
+        self._level = level
+        self._udev = _Udev()
+        self._supplicant = Daemon("nm-wpa", ["wpa_supplicant", "-u", "-t", "-O", "/run/wpa_supplicant"])
+        self._daemon = Daemon("networkmanager", ["NetworkManager", "--no-daemon"])
+
+    def start(self) -> None:
+        """Start it and wait until it manages every radio."""
+        for folder in _NM_STATE:
+            shutil.rmtree(folder, ignore_errors=True)
+        config = Path("/etc/NetworkManager/conf.d/lab.conf")
+        config.parent.mkdir(parents=True)
+        Path("/etc/NetworkManager/system-connections").mkdir(mode=0o700)
+        Path("/var/lib/NetworkManager").mkdir(mode=0o700)
+        config.write_text(_NM_CONFIG.format(unmanaged=self._unmanaged, level=self._level))
+        self._udev.start()
+        self._supplicant.start()
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start it with the memory it has, as after `kill` or `stop_only`."""
+        self._daemon.start(
+            lambda: "running" in run(["nmcli", "-t", "-f", "RUNNING", "general"], check=False), 60
+        )
+
+    def kill(self) -> None:
+        """End it at once; udev and its wpa_supplicant stay."""
+        self._daemon.kill()
+
+    def stop_only(self) -> None:
+        """End it politely; udev and its wpa_supplicant stay."""
+        self._daemon.stop()
+
+    def state(self, interface: str) -> str:
+        """The state as nmcli says it: unmanaged, unavailable, disconnected, connecting (...), connected."""
+        for line in run(["nmcli", "-t", "-f", "DEVICE,STATE", "device"], check=False).splitlines():
+            name, _, state = line.partition(":")
+            if name == interface:
+                return state
+        return ""
+
+    def wait_for(self, interface: str, state: str = "disconnected", seconds: float = 60.0) -> None:
+        """Wait until the interface has that state; "disconnected" means ready for use."""
+        until(lambda: self.state(interface) == state, f"{interface} is {state} in NetworkManager", seconds)
+
+    def stop(self) -> None:
+        """Stop it, its wpa_supplicant and udev. Stopping twice is harmless."""
+        self._daemon.stop()
+        self._supplicant.stop()
+        self._udev.stop()
+
+
+class Supplicant:
+    """A plain wpa_supplicant with a control interface, for a device without NetworkManager.
+
+    Args:
+        radio: what it uses.
+        config: more lines of its configuration, as networks known from before.
+    """
+
+    def __init__(self, radio: Radio, config: str = "") -> None:
+        self.control_folder = Path("/run/wpa_supplicant")
+        self.config = Path("/run/device-supplicant", f"{radio.interface}.conf")
+        self._config = f"ctrl_interface={self.control_folder}\nupdate_config=1\ncountry=US\n{config}"
+        self._radio = radio
+        words = ["wpa_supplicant", "-t", "-D", "nl80211", "-i", radio.interface, "-c", str(self.config)]
+        self._daemon = Daemon("device-wpa", words)
+
+    @property
+    def control(self) -> Path:
+        """The socket of its control interface."""
+        return self.control_folder / self._radio.interface
+
+    def start(self) -> None:
+        """Start it with the configuration that was given, and wait until it answers."""
+        self.config.parent.mkdir(parents=True, exist_ok=True)
+        self.config.touch(mode=0o600)
+        self.config.write_text(self._config)
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start it with the configuration file as it is now, as after a reboot."""
+        self._daemon.start(lambda: self.control.exists() and "PONG" in self.command("ping"))
+
+    def command(self, *words: str) -> str:
+        """One command of wpa_cli."""
+        interface = ["-p", str(self.control_folder), "-i", self._radio.interface]
+        return run(["wpa_cli", *interface, *words], check=False)
+
+    def kill(self) -> None:
+        """End it at once; its socket stays behind."""
+        self._daemon.kill()
+
+    def stop(self) -> None:
+        """Stop it. Stopping twice is harmless."""
+        self._daemon.stop()
