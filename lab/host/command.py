@@ -13,20 +13,23 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lab.host import requirements
 from lab.host.initrd import initrd
-from lab.host.kernel import unpacked_kernel
+from lab.host.kernel import Kernel, unpacked_kernel
 from lab.host.machine import Image, running_cores
+from lab.host.memory import Memory, tree_key
 from lab.host.places import CHECKOUT, cache_folder, require_visible
-from lab.host.plan import Group, Test, collect, grouped, resolved
+from lab.host.plan import Test, collect, grouped, resolved
 from lab.host.python_env import guest_python
-from lab.host.report import Reporter
+from lab.host.report import Reporter, shown
 from lab.host.session import run_groups
 from lab.host.shell import run_shell
 from lab.host.trouble import CannotRunError
+from lab.host.watch import Result
 
 __all__ = ["main"]
 
@@ -48,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("-k", metavar="EXPRESSION", help="of these, the ones that match (as in pytest)")
     what.add_argument("--shell", metavar="COMMAND", help="no tests: run COMMAND as root in a machine")
     how = parser.add_argument_group("how")
+    how.add_argument("--resume", action="store_true", help="leave out what has passed with the same files")
     how.add_argument("--list", action="store_true", help="show the plan and run nothing")
     how.add_argument(
         "--jobs", type=_positive, metavar="N", help="machines side by side (default: cores, at most 2)"
@@ -86,10 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _require(install=parsed.install)
         if selectors == 0:
             return 0
-        if parsed.shell is not None:
-            image = _image(parsed, jobs=1)
-            return _run(run_shell(parsed.shell, image, parsed.limit))
-        return _test(parsed)
+        return _test(parsed) if parsed.shell is None else _shell(parsed)
     except CannotRunError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 2
@@ -104,53 +105,55 @@ def _require(*, install: bool) -> None:
         raise CannotRunError(requirements.complaint(lacking))
 
 
-def _image(parsed: argparse.Namespace, jobs: int) -> Image:
-    cache = cache_folder()
+def _image(parsed: argparse.Namespace, kernel: Kernel, python: Path, jobs: int) -> Image:
     require_visible(CHECKOUT, "the checkout")
-    kernel = unpacked_kernel(cache)
     busybox = requirements.find("busybox") or Path("/bin/busybox")
     cpus = parsed.cpus or (1 if jobs > 1 else min(2, running_cores()))
-    python = guest_python(cache, CHECKOUT)
-    return Image(kernel, initrd(kernel, cache, busybox), python, parsed.memory, cpus)
+    return Image(kernel, initrd(kernel, cache_folder(), busybox), python, parsed.memory, cpus)
+
+
+def _shell(parsed: argparse.Namespace) -> int:
+    cache = cache_folder()
+    kernel = unpacked_kernel(cache, update=parsed.install)
+    image = _image(parsed, kernel, guest_python(cache, CHECKOUT), jobs=1)
+    return _run(run_shell(parsed.shell, image, parsed.limit))
 
 
 def _test(parsed: argparse.Namespace) -> int:
-    tests = _selected(parsed, guest_python(cache_folder(), CHECKOUT))
-    if not tests:
-        raise CannotRunError("No test is selected. lab/run --list --all shows what there is.")
-    groups = grouped(tests)
+    cache = cache_folder()
+    python = guest_python(cache, CHECKOUT)
+    tests = _selected(parsed, python)
+    kernel = unpacked_kernel(cache, update=parsed.install)
+
+    def key() -> str:
+        return tree_key(CHECKOUT, kernel.version, python)
+
+    memory = Memory(cache / "results", key())
+    before = memory.passed() if parsed.resume else {}
+    earlier = [replace(before[test.test], outcome="earlier") for test in tests if test.test in before]
+    groups = grouped(test for test in tests if test.test not in before)
     if parsed.list:
-        print(_shown(groups))
+        print(shown(groups, earlier))
         return 0
-    jobs = min(parsed.jobs or min(2, running_cores()), len(groups))
-    image = _image(parsed, jobs)
-    reporter = Reporter(len(tests))
-    reporter.say(
-        f"{len(tests)} tests in {len(groups)} machines, {jobs} at a time, {image.cpus} processors each"
-    )
+    reporter = Reporter(len(tests) - len(earlier))
     began = time.monotonic()
-    results = _run(run_groups(groups, image, jobs, reporter))
-    reporter.end(results, time.monotonic() - began)
-    return 0 if len(results) == len(tests) and all(result.passed for result in results) else 1
+    results: list[Result] = []
+    if groups:
+        jobs = min(parsed.jobs or min(2, running_cores()), len(groups))
+        image = _image(parsed, kernel, python, jobs)
+        reporter.plan(groups, jobs, image.cpus, len(earlier))
+        results = _run(run_groups(groups, image, jobs, reporter, lambda result: memory.keep(result, key())))
+    return reporter.end(tests, [*earlier, *results], time.monotonic() - began)
 
 
 def _selected(parsed: argparse.Namespace, python: Path) -> list[Test]:
     arguments = resolved(parsed.tests, CHECKOUT, Path.cwd()) or ["lab/tests"]
     if parsed.k:
         arguments += ["-k", parsed.k]
-    tests = collect(python, CHECKOUT, arguments)
-    return [test for test in tests if test.smoke] if parsed.smoke else tests
-
-
-def _shown(groups: Sequence[Group]) -> str:
-    lines = []
-    for group in groups:
-        lines.append(f"{group.name}: {len(group.tests)} tests, about {group.duration:.0f} s")
-        lines += [
-            f"  {test.duration:5.0f} s  {test.test}{'  (smoke)' if test.smoke else ''}"
-            for test in group.tests
-        ]
-    return "\n".join(lines)
+    tests = [test for test in collect(python, CHECKOUT, arguments) if test.smoke or not parsed.smoke]
+    if not tests:
+        raise CannotRunError("No test is selected. lab/run --list --all shows what there is.")
+    return tests
 
 
 def _run(work: Coroutine[Any, Any, _T]) -> _T:

@@ -73,7 +73,7 @@ def resolved(names: Iterable[str], checkout: Path, here: Path) -> list[str]:
         file, colons, rest = name.partition("::")
         paths = (folder / f"{file}{suffix}" for folder in folders for suffix in ("", ".py"))
         found = next((path.resolve() for path in paths if file and path.exists()), None)
-        if found is None or not found.is_relative_to(checkout / "lab" / "tests"):
+        if found is None or not found.is_relative_to(checkout / "lab"):
             raise CannotRunError(f"{name}: no such test under lab/tests. lab/run --list --all shows them.")
         arguments.append(f"{found.relative_to(checkout)}{colons}{rest}")
     return arguments
