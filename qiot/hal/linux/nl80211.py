@@ -23,6 +23,7 @@ from qiot.hal.linux.nl80211_answers import (
     read_interface,
     read_wiphy,
 )
+from qiot.hal.linux.nl80211_messages import message_class
 from qiot.hal.linux.refusals import index_of, refusals
 from qiot.model import Band, Reason
 
@@ -347,10 +348,8 @@ def _covers(end: Any, wanted: set[int], ssids: Sequence[bytes]) -> bool:
 
 
 def _message(command: int, **facts: Any) -> Any:
-    """A message; each fact is an attribute of `Wireless`, None for a flag."""
-    from qiot.hal.linux.nl80211_messages import Wireless
-
-    message = Wireless()
+    """A message; each fact is an attribute of the message class, None for a flag."""
+    message = message_class()()
     message["cmd"] = command
     message["attrs"] = list(facts.items())
     return message

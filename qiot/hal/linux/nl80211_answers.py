@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from qiot.hal.linux.nl80211_messages import MODES, message_class
 from qiot.model import Band
 from qiot.protocols.air.channels import channel_of
 
@@ -131,24 +132,18 @@ class Bss:
 
 def decode(data: bytes) -> Any:
     """A message of nl80211, header first."""
-    from qiot.hal.linux.nl80211_messages import Wireless
-
-    message = Wireless(data)
+    message = message_class()(data)
     message.decode()
     return message
 
 
 def mode_number(mode: str) -> int:
     """The kernel's number of a mode."""
-    from qiot.hal.linux.nl80211_messages import MODES
-
     return next(number for number, name in MODES.items() if name == mode)
 
 
 def read_interface(message: Any) -> WirelessInterface:
     """One answer to NL80211_CMD_GET_INTERFACE."""
-    from qiot.hal.linux.nl80211_messages import MODES
-
     return WirelessInterface(
         name=message.get_attr("INTERFACE_NAME"),
         index=message.get_attr("INTERFACE"),

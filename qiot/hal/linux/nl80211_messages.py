@@ -8,13 +8,12 @@ is read. Numbers: linux/nl80211.h.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
-
-from pyroute2.netlink import genlmsg, nla
+from functools import cache
+from typing import Any, Final
 
 from qiot.model import Band
 
-__all__ = ["MODES", "Wireless"]
+__all__ = ["MODES", "message_class"]
 
 MODES: Final[Mapping[int, str]] = {
     1: "ad hoc",
@@ -33,92 +32,92 @@ MODES: Final[Mapping[int, str]] = {
 """What an interface can be (enum nl80211_iftype), in the words of `iw`."""
 
 
-class _Modes(nla):  # type: ignore[misc] # pyroute2 is not typed
-    """A set of modes: one flag for each."""
+@cache
+def message_class() -> Any:
+    """The class of every message, made when it is wanted: pyroute2 reads files as soon as it is imported."""
+    from pyroute2.netlink import genlmsg, nla
 
-    nla_map = tuple((number, name, "flag") for number, name in MODES.items())
+    class _Modes(nla):
+        """A set of modes: one flag for each."""
 
+        nla_map = tuple((number, name, "flag") for number, name in MODES.items())
 
-class _Frequency(nla):  # type: ignore[misc]
-    """enum nl80211_frequency_attr."""
+    class _Frequency(nla):
+        """enum nl80211_frequency_attr."""
 
-    nla_map = ((1, "FREQUENCY", "uint32"), (2, "DISABLED", "flag"), (3, "NO_IR", "flag"))
+        nla_map = ((1, "FREQUENCY", "uint32"), (2, "DISABLED", "flag"), (3, "NO_IR", "flag"))
 
+    class _Band(nla):
+        """enum nl80211_band_attr."""
 
-class _Band(nla):  # type: ignore[misc]
-    """enum nl80211_band_attr."""
+        nla_map = ((1, "FREQUENCIES", "*frequency"),)
+        frequency = _Frequency
 
-    nla_map = ((1, "FREQUENCIES", "*frequency"),)
-    frequency = _Frequency
+    class _Bands(nla):
+        """enum nl80211_band."""
 
+        nla_map = (
+            (0, Band.GHZ_2_4.value, "band"),
+            (1, Band.GHZ_5.value, "band"),
+            (3, Band.GHZ_6.value, "band"),
+        )
+        band = _Band
 
-class _Bands(nla):  # type: ignore[misc]
-    """enum nl80211_band."""
+    class _Limit(nla):
+        """enum nl80211_iface_limit_attrs."""
 
-    nla_map = (
-        (0, Band.GHZ_2_4.value, "band"),
-        (1, Band.GHZ_5.value, "band"),
-        (3, Band.GHZ_6.value, "band"),
-    )
-    band = _Band
+        nla_map = ((1, "MAX", "uint32"), (2, "MODES", "modes"))
+        modes = _Modes
 
+    class _Combination(nla):
+        """enum nl80211_if_combination_attrs."""
 
-class _Limit(nla):  # type: ignore[misc]
-    """enum nl80211_iface_limit_attrs."""
+        nla_map = ((1, "LIMITS", "*limit"), (2, "TOTAL", "uint32"), (4, "CHANNELS", "uint32"))
+        limit = _Limit
 
-    nla_map = ((1, "MAX", "uint32"), (2, "MODES", "modes"))
-    modes = _Modes
+    class _Bss(nla):
+        """enum nl80211_bss."""
 
+        nla_map = (
+            (1, "BSSID", "cdata"),
+            (2, "FREQUENCY", "uint32"),
+            (5, "CAPABILITY", "uint16"),
+            (6, "ELEMENTS", "cdata"),
+            (7, "SIGNAL", "int32"),
+            (8, "QUALITY", "uint8"),
+            (9, "STATUS", "uint32"),
+            (10, "AGE", "uint32"),
+            (11, "BEACON_ELEMENTS", "cdata"),
+        )
 
-class _Combination(nla):  # type: ignore[misc]
-    """enum nl80211_if_combination_attrs."""
+    class Wireless(genlmsg):
+        """A message of nl80211 (enum nl80211_attrs)."""
 
-    nla_map = ((1, "LIMITS", "*limit"), (2, "TOTAL", "uint32"), (4, "CHANNELS", "uint32"))
-    limit = _Limit
+        nla_map = (
+            (1, "WIPHY", "uint32"),
+            (2, "WIPHY_NAME", "asciiz"),
+            (3, "INTERFACE", "uint32"),
+            (4, "INTERFACE_NAME", "asciiz"),
+            (5, "MODE", "uint32"),
+            (6, "MAC", "cdata"),
+            (22, "BANDS", "bands"),
+            (32, "MODES", "modes"),
+            (33, "COUNTRY", "asciiz"),
+            (38, "FREQUENCY", "uint32"),
+            (44, "SCAN_FREQUENCIES", "*uint32"),
+            (45, "SCAN_SSIDS", "*cdata"),
+            (47, "BSS", "bss"),
+            (52, "SSID", "cdata"),
+            (120, "COMBINATIONS", "*combination"),
+            (121, "SOFTWARE_MODES", "modes"),
+            (158, "SCAN_FLAGS", "uint32"),
+            (159, "WIDTH", "uint32"),
+            (160, "CENTER", "uint32"),
+            (174, "SPLIT_DUMP", "flag"),
+        )
+        bands = _Bands
+        modes = _Modes
+        combination = _Combination
+        bss = _Bss
 
-
-class _Bss(nla):  # type: ignore[misc]
-    """enum nl80211_bss."""
-
-    nla_map = (
-        (1, "BSSID", "cdata"),
-        (2, "FREQUENCY", "uint32"),
-        (5, "CAPABILITY", "uint16"),
-        (6, "ELEMENTS", "cdata"),
-        (7, "SIGNAL", "int32"),
-        (8, "QUALITY", "uint8"),
-        (9, "STATUS", "uint32"),
-        (10, "AGE", "uint32"),
-        (11, "BEACON_ELEMENTS", "cdata"),
-    )
-
-
-class Wireless(genlmsg):  # type: ignore[misc]
-    """A message of nl80211 (enum nl80211_attrs)."""
-
-    nla_map = (
-        (1, "WIPHY", "uint32"),
-        (2, "WIPHY_NAME", "asciiz"),
-        (3, "INTERFACE", "uint32"),
-        (4, "INTERFACE_NAME", "asciiz"),
-        (5, "MODE", "uint32"),
-        (6, "MAC", "cdata"),
-        (22, "BANDS", "bands"),
-        (32, "MODES", "modes"),
-        (33, "COUNTRY", "asciiz"),
-        (38, "FREQUENCY", "uint32"),
-        (44, "SCAN_FREQUENCIES", "*uint32"),
-        (45, "SCAN_SSIDS", "*cdata"),
-        (47, "BSS", "bss"),
-        (52, "SSID", "cdata"),
-        (120, "COMBINATIONS", "*combination"),
-        (121, "SOFTWARE_MODES", "modes"),
-        (158, "SCAN_FLAGS", "uint32"),
-        (159, "WIDTH", "uint32"),
-        (160, "CENTER", "uint32"),
-        (174, "SPLIT_DUMP", "flag"),
-    )
-    bands = _Bands
-    modes = _Modes
-    combination = _Combination
-    bss = _Bss
+    return Wireless
