@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_that_never_ends() -> None:
 
 
 @pytest.fixture
-def broken_end():
+def broken_end() -> Iterator[None]:
     yield
     raise RuntimeError("the end of the fixture is broken")
 

@@ -64,18 +64,23 @@ class Memory:
         """What has passed, by node id."""
         if not self._file.exists():
             return {}
-        lines = self._file.read_text().splitlines()
-        entries = [json.loads(line) for line in lines]
-        return {entry["test"]: Result(entry["test"], "passed", entry["seconds"]) for entry in entries}
+        found: dict[str, Result] = {}
+        for line in self._file.read_text().splitlines():
+            entry = json.loads(line)
+            found.pop(entry["test"], None)
+            if entry["passed"]:
+                found[entry["test"]] = Result(entry["test"], "passed", entry["seconds"])
+        return found
 
     def keep(self, result: Result, key_now: str) -> None:
-        """Remember a result that passed.
+        """Remember that a test passed, or that it does not always.
 
         Args:
-            result: of any outcome; only what passed is kept.
+            result: of any outcome; the last one counts.
             key_now: the tree's key now: what ran while files changed proves nothing about either state.
         """
-        if result.passed and key_now == self._key:
-            line = json.dumps({"test": result.test, "seconds": round(result.seconds, 3)})
+        if key_now == self._key:
+            entry = {"test": result.test, "passed": result.passed, "seconds": round(result.seconds, 3)}
+            line = json.dumps(entry)
             with self._file.open("a") as file:
                 file.write(f"{line}\n")

@@ -42,7 +42,7 @@ class Reporter:
 
     def __init__(self, expected: int) -> None:
         self._expected = expected
-        self._count = 0
+        self._seen: set[str] = set()
 
     def say(self, text: str) -> None:
         """One line about the run itself."""
@@ -56,8 +56,8 @@ class Reporter:
 
     def result(self, result: Result) -> None:
         """One line about a test."""
-        self._count += 1
-        place = f"[{self._count}/{self._expected}]"
+        self._seen.add(result.test)
+        place = f"[{len(self._seen)}/{self._expected}]"
         print(f"{place:>9} {result.outcome.upper():<8} {result.seconds:6.1f} s  {result.test}", flush=True)
 
     def end(self, tests: Sequence[Test], results: Sequence[Result], seconds: float) -> int:

@@ -72,7 +72,7 @@ async def _run_group(
         watch = Watch(group, out / "results", tell)
         machine = Machine(image, test_job(group, image.python), out, watch.look)
         ending = await machine.run([descriptor])
-        watch.close(ending.fault, _last_words(out))
+        watch.close(ending.fault, ending.status, _last_words(out))
         results = [watch.results[test.test] for test in group.tests]
         good = not ending.fault and all(result.passed for result in results)
         reporter.say(_told(group, ending, "" if good else f"; its files are in {out}"))

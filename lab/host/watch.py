@@ -122,12 +122,13 @@ class Watch:
         self.results[result.test] = result
         self._tell(result)
 
-    def close(self, fault: str, last_words: str = "") -> None:
-        """Account for every test that has no result: the machine is gone.
+    def close(self, fault: str, status: int | None, last_words: str = "") -> None:
+        """Account for every test that has no result, and for a bad end after good results.
 
         Args:
             fault: what was wrong with the machine, "" when it ended by itself.
-            last_words: what its files say about it; told with the test that was running.
+            status: the exit status of the guest's pytest, None when it has none.
+            last_words: what the machine's files say; told with the test that was running.
         """
         self.look()
         word = next((word for word in ("hung", "crashed", "stopped") if word in fault), "lost")
@@ -135,9 +136,12 @@ class Watch:
             if test.test in self.results:
                 continue
             if test.test == self._running:
-                seconds = self._now() - self._since
-                text = fault or "the guest's pytest ended in this test"
-                self._add(Result(test.test, word, seconds, f"{text}\n{last_words}"))
+                text = f"{fault or 'pytest ended in this test'}\n{last_words}"
+                self._add(Result(test.test, word, self._now() - self._since, text))
             else:
-                text = f"not run: {fault}" if fault else "the guest's pytest ended without running it"
-                self._add(Result(test.test, "lost", 0.0, text))
+                self._add(Result(test.test, "lost", 0.0, f"not run: {fault or 'pytest ended before it'}"))
+        if all(result.passed for result in self.results.values()) and (fault or status != 0):
+            # Somebody broke it, and the last one is the likeliest.
+            last = list(self.results.values())[-1]
+            text = f"it passed, then {fault or f'pytest ended with status {status}'}\n{last_words}"
+            self._add(Result(last.test, word, last.seconds, text))

@@ -1,0 +1,1 @@
+"""Tests of the lab's runner, on the machine itself: no virtual machine is started."""
