@@ -1,0 +1,86 @@
+"""The one tracker of what is heard in the air: frames in, results out, for every protocol and phone at once.
+
+It keeps phones, directions and destinations apart, drops what was heard before, puts the rest in order and
+lets each decoder make of it what it can. A decoder on a wrong track keeps nobody else from a right one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from qiot.protocols.air.decoder import Decoder
+from qiot.protocols.air.esptouch_decoder import EspTouchDecoder
+from qiot.protocols.air.observation import Observation
+from qiot.protocols.air.order import Heard
+from qiot.protocols.air.results import Decoded, Progress
+from qiot.protocols.air.tracks import Station, Stations
+
+__all__ = ["Tracker", "all_decoders"]
+
+
+def all_decoders() -> Sequence[Decoder]:
+    """A fresh decoder of every protocol, without keys."""
+    return (EspTouchDecoder(),)
+
+
+class Tracker:
+    """Decodes everything at once.
+
+    Args:
+        decoders: Makes the decoders for a phone.
+    """
+
+    def __init__(self, decoders: Callable[[], Sequence[Decoder]] = all_decoders) -> None:
+        self._decoders = decoders
+        self._stations = Stations()
+        self.frames = 0
+
+    def feed(self, seen: Observation) -> Sequence[Decoded]:
+        """Take one frame; what became complete with it, mostly nothing."""
+        if seen.fragment or not seen.destination[0] & 1:
+            return ()
+        self.frames += 1
+        station = self._stations.get(seen.transmitter)
+        heard = station.hear(seen)
+        if heard is None:
+            return ()
+        if station.decoders:
+            return self._decode(station, heard)
+        station.waiting.append(heard)
+        if not station.is_busy():
+            return ()
+        station.decoders = self._decoders()
+        results: list[Decoded] = []
+        for waiting in station.waiting:
+            results.extend(self._decode(station, waiting))
+        station.waiting.clear()
+        return results
+
+    def _decode(self, station: Station, heard: Heard) -> Sequence[Decoded]:
+        results: Sequence[Decoded] = ()
+        for decoder in station.decoders:
+            result = decoder.feed(heard)
+            if result is not None:
+                results = (*results, result)
+            if decoder.recognised and not station.kept:
+                self._stations.keep(heard.seen.transmitter)
+        return results
+
+    def progress(self) -> Sequence[Progress]:
+        """What was recognised so far, the nearest to completion first."""
+        found = [
+            progress
+            for station in self._stations
+            for decoder in station.decoders
+            if (progress := decoder.progress()) is not None
+        ]
+        return sorted(found, key=lambda progress: progress.weight, reverse=True)
+
+    @property
+    def weight(self) -> float:
+        """The best of all phones': 0 where nothing was recognised, 1 where something is complete."""
+        return max((station.weight() for station in self._stations), default=0.0)
+
+    def clear(self) -> None:
+        """Forget everything, as after a change of the network or a new session."""
+        self._stations.clear()
