@@ -9,6 +9,7 @@ import attrs
 from qiot.errors import HalError, NotSupportedError
 from qiot.hal.contract import SoftAp, SoftApSpec, Station
 from qiot.hal.linux.backends import AccessPointBackend
+from qiot.hal.linux.neighbourhood import Neighbourhood
 from qiot.hal.linux.nl80211 import RadioChannel
 from qiot.hal.linux.radio import Radio
 from qiot.log import get_logger
@@ -37,7 +38,7 @@ class LinuxSoftAp(SoftAp):
         radio: The radio.
         backend: Gives who runs the access point here.
         beside_station: True where the radio can be station and access point at once.
-        before_start: Called while the radio can still scan.
+        neighbourhood: What the radio hears, as long as it can.
     """
 
     def __init__(
@@ -45,12 +46,12 @@ class LinuxSoftAp(SoftAp):
         radio: Radio,
         backend: Callable[[], Awaitable[AccessPointBackend]],
         beside_station: Callable[[], Awaitable[bool]],
-        before_start: Callable[[], Awaitable[None]],
+        neighbourhood: Neighbourhood,
     ) -> None:
         self._radio = radio
         self._backend = backend
         self._beside_station = beside_station
-        self._before_start = before_start
+        self._neighbourhood = neighbourhood
         self._running: _Running | None = None
         self._starting = False
 
@@ -65,7 +66,7 @@ class LinuxSoftAp(SoftAp):
             await self._radio.links.up(self._radio.interface)
             beside = await self._beside_station()
             frequency = await self._frequency(spec, beside=beside)
-            await self._before_start()
+            await self._neighbourhood.remember()
             interface = await self._radio.add_interface("ap") if beside else self._radio.interface
             try:
                 await backend.start(spec, interface, frequency)

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
-from qiot.errors import HalError, JoinError, MediumError
+from qiot.errors import HalError, JoinError
 from qiot.hal.contract import Wifi, WifiStatus
 from qiot.hal.linux.backends import StationBackend, Target
+from qiot.hal.linux.neighbourhood import Neighbourhood
 from qiot.hal.linux.radio import Radio
-from qiot.hal.linux.scan import networks_of
 from qiot.hal.linux.soft_ap import LinuxSoftAp
-from qiot.log import get_logger
 from qiot.model import Credentials, IpConfig, Network, Reason, Secret, Security, show_ssid
 
 __all__ = ["LinuxWifi"]
 
-log = get_logger()
-
-_SCAN_LIMIT: Final = 15.0
-"""Seconds for one scan over all bands, with the wait for a scan of somebody else."""
-_FRESH: Final = 15.0
-"""Seconds in which a scan is still good enough to join by."""
 _LOOKS_BY_NAME: Final = 2
 """Scans that ask for the name, after which a network counts as not there: one may miss beacon and answer."""
-_ANY: Final = b""
-"""SSID of a probe request that every access point answers, unless it hides."""
 _PASSPHRASE: Final = range(8, 64)
 _PSK_DIGITS: Final = 64
 _TAKEN: Final = frozenset({Security.OPEN, Security.WPA, Security.WPA2, Security.WPA3, Security.WPA2_WPA3})
@@ -39,6 +30,7 @@ class LinuxWifi(Wifi):
     Args:
         radio: Its radio.
         backend: Gives who runs the station here.
+        neighbourhood: What the radio hears.
         soft_ap: The access point on the same radio.
     """
 
@@ -46,13 +38,13 @@ class LinuxWifi(Wifi):
         self,
         radio: Radio,
         backend: Callable[[], Awaitable[StationBackend]],
+        neighbourhood: Neighbourhood,
         soft_ap: LinuxSoftAp,
     ) -> None:
         self._radio = radio
         self._backend = backend
+        self._neighbourhood = neighbourhood
         self._soft_ap = soft_ap
-        self._last_scan: Sequence[Network] = ()
-        self._scanned_at = float("-inf")
         self._at_work = ""
 
     async def set_country(self, code: str) -> None:
@@ -61,20 +53,7 @@ class LinuxWifi(Wifi):
 
     async def scan(self) -> Sequence[Network]:
         """What is around; where the radio cannot scan now, as many access points cannot, the last scan."""
-        try:
-            return await self._scan((_ANY,))
-        except MediumError as error:
-            if not self._last_scan or error.reason is Reason.NO_PERMISSION:
-                raise
-            log.debug(f"no scan now, the last one holds: {error}")
-            return self._last_scan
-
-    async def remember_networks(self) -> None:
-        """Scan before the radio cannot any more; a radio that does not scan now keeps what it knows."""
-        try:
-            await self._scan((_ANY,))
-        except MediumError as error:
-            log.debug(f"no scan before the access point starts: {error}")
+        return await self._neighbourhood.scan_or_recall()
 
     async def join(self, credentials: Credentials, timeout: float) -> IpConfig:
         """Find the network and join it as a try.
@@ -118,55 +97,38 @@ class LinuxWifi(Wifi):
         """Where the station is now."""
         return await (await self._backend()).status()
 
-    async def _scan(self, ssids: Sequence[bytes], frequencies: Sequence[int] = ()) -> Sequence[Network]:
-        interface = self._radio.interface
-        await self._radio.links.up(interface)
-        seen = await self._radio.nl80211.scan(
-            interface, ssids=ssids, frequencies=frequencies, timeout=_SCAN_LIMIT
-        )
-        own = await self._radio.own_addresses()
-        found = [each for each in networks_of(seen) if each.bssid not in own]
-        if not frequencies:
-            self._last_scan, self._scanned_at = found, asyncio.get_running_loop().time()
-        return found
-
     async def _find(self, credentials: Credentials) -> Target:
-        """Look where the hint says, in the last scan, everywhere, and then for a network that hides."""
         ssid = credentials.ssid or b""
         channels = (await self._radio.nl80211.wiphy(self._radio.interface)).channels
-        hinted = [each.frequency for each in channels if each.number == credentials.channel]
-        looks: list[Callable[[], Awaitable[Sequence[Network]]]] = []
-        if hinted:
-            looks.append(lambda: self._scan((_ANY,), hinted))
-        if asyncio.get_running_loop().time() - self._scanned_at < _FRESH:
-            looks.append(self._known)
-        looks.append(lambda: self._scan((_ANY,)))
-        hidden_from = len(looks)
-        looks += [lambda: self._scan((ssid, _ANY))] * _LOOKS_BY_NAME
-        for index, look in enumerate(looks):
-            network = _choose(credentials, await look())
-            if network is not None:
-                return Target(
-                    ssid=ssid,
-                    password=credentials.password,
-                    security=network.security,
-                    hidden=index >= hidden_from,
-                    bssid=network.bssid if network.bssid == credentials.bssid else None,
-                    frequency=next(
-                        (
-                            e.frequency
-                            for e in channels
-                            if (e.number, e.band) == (network.channel, network.band)
-                        ),
-                        None,
-                    ),
-                )
+        frequencies = {(each.number, each.band): each.frequency for each in channels if not each.disabled}
+        hinted = [mhz for (number, _), mhz in frequencies.items() if number == credentials.channel]
+        async with contextlib.aclosing(self._looks(ssid, hinted)) as looks:
+            async for networks, by_name in looks:
+                network = _choose(credentials, networks)
+                if network is not None:
+                    return Target(
+                        ssid=ssid,
+                        password=credentials.password,
+                        security=network.security,
+                        hidden=by_name,
+                        bssid=network.bssid if network.bssid == credentials.bssid else None,
+                        frequency=frequencies.get((network.channel, network.band)),
+                    )
         raise JoinError(f"{show_ssid(ssid)} is not in reach", reason=Reason.NO_SUCH_AP)
 
-    async def _known(self) -> Sequence[Network]:
-        return self._last_scan
+    async def _looks(
+        self, ssid: bytes, hinted: Sequence[int]
+    ) -> AsyncGenerator[tuple[Sequence[Network], bool], None]:
+        """What is seen where the hint says, in the last scan, everywhere; at last by asking for the name."""
+        hears = self._neighbourhood
+        if hinted:
+            yield await hears.scan(frequencies=hinted), False
+        yield await hears.recent(), False
+        yield await hears.scan(), False
+        for _ in range(_LOOKS_BY_NAME):
+            yield await hears.scan(ssid=ssid), True
 
-    @contextmanager
+    @contextlib.contextmanager
     def _working(self, verb: str) -> Iterator[None]:
         if self._at_work:
             raise HalError(f"{verb} is refused: {self._at_work} is not finished")
