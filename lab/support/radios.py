@@ -33,7 +33,7 @@ class Radio:
 
     def move(self, namespace: Namespace) -> None:
         """Take it, with its interface, into another namespace."""
-        run(["iw", "phy", self.phy, "set", "netns", "name", namespace.name])
+        self.run("iw", "phy", self.phy, "set", "netns", "name", namespace.name)
         self.namespace = namespace
 
     @property
