@@ -20,7 +20,7 @@ from tests.hal.helpers import until
 from tests.hal.linux.fakes import IP, OWN, FakeAccessPoint, FakeLinks, FakeNl80211, FakeStation, Scan, network
 
 SPEC = SoftApSpec(b"qcloud-softap", Secret("12345678"))
-PASSWORD = "home-password"  # noqa: S105
+PASSWORD = "home-password"
 
 
 @attrs.define
