@@ -37,23 +37,23 @@ def message_class() -> Any:
     """The class of every message, made when it is wanted: pyroute2 reads files as soon as it is imported."""
     from pyroute2.netlink import genlmsg, nla
 
-    class _Modes(nla):
+    class _Modes(nla):  # type: ignore[misc] # pyroute2 is not typed
         """A set of modes: one flag for each."""
 
         nla_map = tuple((number, name, "flag") for number, name in MODES.items())
 
-    class _Frequency(nla):
+    class _Frequency(nla):  # type: ignore[misc]
         """enum nl80211_frequency_attr."""
 
         nla_map = ((1, "FREQUENCY", "uint32"), (2, "DISABLED", "flag"), (3, "NO_IR", "flag"))
 
-    class _Band(nla):
+    class _Band(nla):  # type: ignore[misc]
         """enum nl80211_band_attr."""
 
         nla_map = ((1, "FREQUENCIES", "*frequency"),)
         frequency = _Frequency
 
-    class _Bands(nla):
+    class _Bands(nla):  # type: ignore[misc]
         """enum nl80211_band."""
 
         nla_map = (
@@ -63,19 +63,19 @@ def message_class() -> Any:
         )
         band = _Band
 
-    class _Limit(nla):
+    class _Limit(nla):  # type: ignore[misc]
         """enum nl80211_iface_limit_attrs."""
 
         nla_map = ((1, "MAX", "uint32"), (2, "MODES", "modes"))
         modes = _Modes
 
-    class _Combination(nla):
+    class _Combination(nla):  # type: ignore[misc]
         """enum nl80211_if_combination_attrs."""
 
         nla_map = ((1, "LIMITS", "*limit"), (2, "TOTAL", "uint32"), (4, "CHANNELS", "uint32"))
         limit = _Limit
 
-    class _Bss(nla):
+    class _Bss(nla):  # type: ignore[misc]
         """enum nl80211_bss."""
 
         nla_map = (
@@ -90,7 +90,7 @@ def message_class() -> Any:
             (11, "BEACON_ELEMENTS", "cdata"),
         )
 
-    class Wireless(genlmsg):
+    class Wireless(genlmsg):  # type: ignore[misc]
         """A message of nl80211 (enum nl80211_attrs)."""
 
         nla_map = (
