@@ -8,12 +8,12 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab.host.machine import Ending, Image, Job, Machine, running_cores
+from lab.host.machine import Ending, Image, Job, Machine
 from lab.host.places import CHECKOUT
 from lab.host.plan import Group, pytest_options
 from lab.host.report import Reporter
 from lab.host.run_folder import run_folder
-from lab.host.slots import slot
+from lab.host.slots import machine_count, slot
 from lab.host.watch import Result, Watch
 
 __all__ = ["run_groups", "test_job"]
@@ -57,7 +57,7 @@ async def run_groups(
         keep(result)
 
     async def run(group: Group) -> list[Result]:
-        async with places, slot(running_cores(), reporter.say) as descriptor:
+        async with places, slot(machine_count(), reporter.say) as descriptor:
             return await _run_group(group, image, descriptor, tell, reporter)
 
     async with asyncio.TaskGroup() as tasks:

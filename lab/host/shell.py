@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from lab.host.machine import Image, Job, Machine, running_cores
+from lab.host.machine import Image, Job, Machine
 from lab.host.run_folder import run_folder
-from lab.host.slots import slot
+from lab.host.slots import machine_count, slot
 
 __all__ = ["run_shell"]
 
@@ -52,7 +52,7 @@ async def run_shell(command: str, image: Image, limit: float) -> int:
                 follow.look()
             return ""
 
-        async with slot(running_cores(), _complain) as descriptor:
+        async with slot(machine_count(), _complain) as descriptor:
             ending = await Machine(image, Job(command, limit=limit), out, look).run([descriptor])
         look()
     if ending.fault:

@@ -46,6 +46,7 @@ def run(
     Raises:
         FailedError: its status was not 0, or it took too long.
     """
+    __tracebackhide__ = True  # in a failure's report, the test's own line says more
     words = [*_inside(namespace), *command]
     try:
         done = subprocess.run(

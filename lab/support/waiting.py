@@ -32,6 +32,7 @@ def until(condition: Callable[[], T], what: str, seconds: float = 30.0, every: f
     Raises:
         NotInTimeError: it stayed false.
     """
+    __tracebackhide__ = True  # in a failure's report, the test's own line says more
     end = time.monotonic() + seconds
     while True:
         found = condition()

@@ -181,6 +181,10 @@ def test_the_key_changes_with_files_that_matter_only(tmp_path: Path) -> None:
 # --- machines ----------------------------------------------------------------------------------------------
 
 
+def tickets(folder: Path) -> list[Path]:
+    return list(folder.glob("*wait*"))
+
+
 async def test_no_more_machines_than_places(tmp_path: Path) -> None:
     said: list[str] = []
     waiting = asyncio.Event()
@@ -202,7 +206,29 @@ async def test_no_more_machines_than_places(tmp_path: Path) -> None:
     await asyncio.wait_for(asyncio.gather(*(one() for _ in range(3))), 60)
     assert most == 2
     assert len(said) == 1
-    assert "2 places" in said[0]
+    assert "2 virtual machines run on this computer, and 0 wait" in said[0]
+    assert tickets(tmp_path) == []
+
+
+async def test_places_are_given_in_turn(tmp_path: Path) -> None:
+    (tmp_path / "qiot-lab-wait-00000000000000000001-1").touch()  # of a run that was killed
+    said: list[str] = []
+    order: list[int] = []
+
+    async def one(number: int) -> None:
+        async with slot(1, said.append, tmp_path):
+            order.append(number)
+
+    waiting = []
+    async with slot(1, said.append, tmp_path):
+        for number in range(4):
+            waiting.append(asyncio.create_task(one(number)))
+            await asyncio.sleep(0)
+        assert said[-1].endswith("and 3 wait before this one")
+        waiting[1].cancel()
+    await asyncio.wait(waiting, timeout=60)
+    assert order == [0, 2, 3]
+    assert tickets(tmp_path) == []
 
 
 class Guest:
