@@ -1,20 +1,21 @@
 """ESP-TOUCH v1, the device's side: lengths to halves of codes, halves to a datum.
 
 A middle length says its index; the lengths beside it say nothing of theirs. Which code they belong to is
-found between two middle lengths: where the sequence numbers leave room for exactly the codes that are known
-to come between them, nothing else was sent there, and every length in between has its place. Right beside a
-middle length the numbers alone will do. Without usable numbers only three lengths in a row whose checksum
-fits are believed.
+found between two middle lengths: it is known which codes come in between, and the sequence numbers tell how
+much else was sent. Right beside a middle length the numbers alone will do. Without usable numbers only three
+lengths in a row whose checksum fits are believed.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 import attrs
 
 from qiot.model import AckRecipe, Credentials, Secret, SsidClue
+from qiot.protocols.air.alignment import align
 from qiot.protocols.air.calibration import OVERHEADS, GuideFinder, Recent
 from qiot.protocols.air.decoder import TRACKS_MAX, Decoder, State
 from qiot.protocols.air.esptouch import (
@@ -40,6 +41,8 @@ _MIDDLES: Final = range(MIDDLE, MIDDLE + 128)
 _TRIALS: Final = 3
 """Codes whose checksums fit before an overhead is believed without a guide."""
 _KEEP: Final = 128
+_CODE: Final = 3
+"""Lengths of one code."""
 _SPAN: Final = 45
 """Longest distance of two middle lengths between which places are found, less than the shortest datum."""
 _HELD: Final = 64
@@ -220,16 +223,14 @@ class EspTouchDecoder(Decoder):
         if span > _SPAN:
             return
         one, other = values[left] - MIDDLE, values[right] - MIDDLE
-        if span == 3 and self._evidence.follow(other, one):  # noqa: PLR2004 - the next code's middle
+        if span == _CODE and self._evidence.follow(other, one):
             self._again()
-        if span % 3 or span == 3:  # noqa: PLR2004
-            return
         between = range(left + 1, right)
         lengths = tuple(
             (places[index] - places[left], values[index], recent.times[index]) for index in between
         )
         window = _Window(one, other, span, lengths)
-        if lengths and not self._place(window):
+        if lengths and span > _CODE and not self._place(window):
             self._held.append(window)
 
     def _again(self) -> None:
@@ -241,18 +242,32 @@ class EspTouchDecoder(Decoder):
     def _place(self, window: _Window) -> bool:
         """Give the lengths of a window to their codes; False where their order is not known yet."""
         chain = [window.one]
-        for _ in range(window.span // 3):
+        while chain[-1] != window.other or len(chain) == 1:
             following = self._evidence.following(chain[-1])
             if following is None:
                 return False
             chain.append(following)
-        if chain[-1] != window.other or any(gap % 3 == 0 for gap, _, _ in window.lengths):
-            return True  # something else was sent in between, too: of no use
-        for gap, value, time in window.lengths:
-            if gap % 3 == 1:
-                self._evidence.third(chain[gap // 3], value, time)
-            else:
-                self._evidence.first(chain[gap // 3 + 1], value, time)
+            if _CODE * (len(chain) - 1) > window.span:
+                return True  # the phone did something else in between: of no use
+        lengths = window.lengths
+
+        def fits(_index: int, gap: int) -> bool:
+            return gap % _CODE != 0
+
+        def agrees(index: int, gap: int) -> bool:
+            if gap % _CODE == 0:
+                return False
+            code, is_third = _half_at(chain, gap)
+            return self._evidence.agrees(code, lengths[index][1], is_third=is_third)
+
+        steps = [gap for gap, _, _ in lengths]
+        strangers = window.span - _CODE * (len(chain) - 1)
+        found = align(steps, window.span, strangers, agrees) or align(steps, window.span, strangers, fits)
+        for gap, (_, value, time) in zip(found or (), lengths, strict=bool(found)):
+            if gap is None:
+                continue
+            code, is_third = _half_at(chain, gap)
+            (self._evidence.third if is_third else self._evidence.first)(code, value, time)
             self._fresh = True
         return True
 
@@ -292,6 +307,13 @@ class EspTouchDecoder(Decoder):
             missing=tuple(f"octet {index}" for index in self._evidence.missing()),
             wrong_checksums=self._evidence.wrong_checksums,
         )
+
+
+def _half_at(chain: Sequence[int], gap: int) -> tuple[int, bool]:
+    """Which code's length comes so far after the first middle length, and whether it is its third."""
+    if gap % _CODE == 1:
+        return chain[gap // _CODE], True
+    return chain[gap // _CODE + 1], False
 
 
 def _middle_before(values: list[int], index: int) -> int | None:

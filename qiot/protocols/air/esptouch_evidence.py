@@ -114,6 +114,13 @@ class Evidence:
             self._guess = {} if shape is None else _order_that_fits(shape[0], self._heard_following)
         return self._guess.get(index)
 
+    def agrees(self, index: int, value: int, *, is_third: bool) -> bool:
+        """False where both lengths of a code are known and this is another one."""
+        code = self._codes.get(index)
+        if code is None or not code.verified:
+            return True
+        return (octet_of_third if is_third else octet_of_first)(index)[value] == code.octet
+
     def first(self, index: int, value: int, now: float) -> None:
         """The first length of a code, less 40."""
         self._half(index, self._code(index).first, value, now)

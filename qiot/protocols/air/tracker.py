@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from qiot.protocols.air.airkiss_decoder import AirKissDecoder
 from qiot.protocols.air.decoder import Decoder
 from qiot.protocols.air.esptouch_decoder import EspTouchDecoder
 from qiot.protocols.air.observation import Observation
@@ -20,7 +21,7 @@ __all__ = ["Tracker", "all_decoders"]
 
 def all_decoders() -> Sequence[Decoder]:
     """A fresh decoder of every protocol, without keys."""
-    return (EspTouchDecoder(),)
+    return (EspTouchDecoder(), AirKissDecoder())
 
 
 class Tracker:

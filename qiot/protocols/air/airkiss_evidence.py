@@ -1,0 +1,200 @@
+"""What is known of one AirKiss datum: symbols of its fields and sequences, gathered over rounds.
+
+Fields are nibbles that say their own place. Sequences are four octets under seven bits of checksum; their
+symbols may come from different rounds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Final
+
+import attrs
+
+from qiot.model import SSID_MAX
+from qiot.protocols.air.airkiss import SEQUENCE_OCTETS, ZERO_TOTAL, sequence_checksum
+from qiot.protocols.air.crc import crc8
+
+__all__ = ["SEQUENCES_MAX", "Evidence", "Shape"]
+
+SEQUENCES_MAX: Final = (80 + 1 + SSID_MAX + SEQUENCE_OCTETS - 1) // SEQUENCE_OCTETS
+"""For a password of 64 octets, encrypted, the random byte and an SSID of 32."""
+CHECKSUM: Final = -2
+"""Slot of a sequence's first symbol; the octets are in slots 0 to 3."""
+_KEEP: Final = 3
+_QUARRELS: Final = 4
+
+
+@attrs.frozen
+class Shape:
+    """What the magic and the prefix field say.
+
+    Attributes:
+        total: Octets of password field, random byte and SSID.
+        ssid_crc: CRC-8 of the SSID.
+        password: Octets of the password field, or None where the prefix is not known yet.
+    """
+
+    total: int
+    ssid_crc: int
+    password: int | None
+
+    @property
+    def sequences(self) -> int:
+        """How many sequences there are."""
+        return -(-self.total // SEQUENCE_OCTETS)
+
+    def octets_of(self, index: int) -> int:
+        """How many octets a sequence has: four, the last one the rest."""
+        return min(SEQUENCE_OCTETS, self.total - SEQUENCE_OCTETS * index)
+
+
+class Evidence:
+    """Everything heard of one datum since a guide code."""
+
+    def __init__(self) -> None:
+        self._magic: tuple[dict[int, int], ...] = ({}, {}, {}, {})
+        self._prefix: tuple[dict[int, int], ...] = ({}, {}, {}, {})
+        self._slots: dict[tuple[int, int], list[int]] = {}
+        self._sequences: dict[int, bytes | None] = {}
+        self._shape: Shape | None = None
+        self._shape_is_new = False
+        self.wrong_checksums = 0
+        self.quarrels = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """No data yet."""
+        return not self._slots
+
+    @property
+    def is_quarrelling(self) -> bool:
+        """So many places had two values that it is likely another datum by now."""
+        return self.quarrels >= _QUARRELS
+
+    # --- what comes in -------------------------------------------------------------------------------------
+
+    def magic(self, place: int, nibble: int) -> None:
+        """A symbol of the magic field, at place 0 to 3."""
+        value = 0 if place == 0 and nibble == ZERO_TOTAL else nibble
+        self._vote(self._magic[place], value)
+
+    def prefix(self, place: int, nibble: int) -> None:
+        """A symbol of the prefix field, at place 0 to 3."""
+        self._vote(self._prefix[place], nibble)
+
+    def _vote(self, votes: dict[int, int], value: int) -> None:
+        votes[value] = votes.get(value, 0) + 1
+        self._shape_is_new = True
+
+    def octet(self, index: int, slot: int, value: int) -> None:
+        """An octet of a sequence, in slot 0 to 3, or its checksum."""
+        values = self._slots.setdefault((index, slot), [])
+        if value in values:
+            return
+        if values:
+            self.quarrels += 1
+        values.insert(0, value)
+        del values[_KEEP:]
+        self._sequences.pop(index, None)
+
+    # --- what it amounts to --------------------------------------------------------------------------------
+
+    def shape(self) -> Shape | None:
+        """What the fields say, as far as their checksum and one another allow it."""
+        if self._shape_is_new:
+            self._shape_is_new = False
+            shape = self._find_shape()
+            if shape != self._shape:
+                self._shape = shape
+                self._sequences.clear()
+        return self._shape
+
+    def _find_shape(self) -> Shape | None:
+        if not all(self._magic):
+            return None
+        total_high, total_low, crc_high, crc_low = (
+            max(votes, key=votes.__getitem__) for votes in self._magic
+        )
+        total, crc = total_high << 4 | total_low, crc_high << 4 | crc_low
+        password = None
+        if all(self._prefix):
+            high, low, check_high, check_low = (max(votes, key=votes.__getitem__) for votes in self._prefix)
+            if crc8((high << 4 | low,)) == check_high << 4 | check_low:
+                password = high << 4 | low
+        if not 1 < total <= SEQUENCES_MAX * SEQUENCE_OCTETS:
+            return None
+        if password is not None and not 1 <= total - 1 - password <= SSID_MAX:
+            password = None
+        return Shape(total, crc, password)
+
+    def sequence(self, index: int) -> bytes | None:
+        """The octets of a sequence, where its checksum fits."""
+        shape = self.shape()
+        if shape is None:
+            return None
+        if index not in self._sequences:
+            self._sequences[index] = self._find_sequence(index, shape.octets_of(index))
+        return self._sequences[index]
+
+    def _find_sequence(self, index: int, count: int) -> bytes | None:
+        slots = [self._slots.get((index, slot), ()) for slot in range(count)]
+        checksums = self._slots.get((index, CHECKSUM), ())
+        if not checksums or not all(slots):
+            return None
+        for octets in itertools.product(*slots):
+            if sequence_checksum(index, bytes(octets)) in checksums:
+                return bytes(octets)
+        self.wrong_checksums += 1
+        return None
+
+    def sequences(self) -> dict[int, bytes]:
+        """All sequences whose checksums fit."""
+        shape = self.shape()
+        if shape is None:
+            return {}
+        found = {index: self.sequence(index) for index in range(shape.sequences)}
+        return {index: octets for index, octets in found.items() if octets is not None}
+
+    def known(self) -> int:
+        """How many symbols of sequences are known."""
+        return len(self._slots)
+
+    # --- the same datum as before the guide code? ----------------------------------------------------------
+
+    def contradicts(self, earlier: Evidence) -> bool:
+        """Something is not as it was heard earlier."""
+        mine, other = self.shape(), earlier.shape()
+        if mine is not None and other is not None:
+            if (mine.total, mine.ssid_crc) != (other.total, other.ssid_crc):
+                return True
+            if None not in (mine.password, other.password) and mine.password != other.password:
+                return True
+        common = self._slots.keys() & earlier._slots.keys()
+        return any(set(self._slots[slot]).isdisjoint(earlier._slots[slot]) for slot in common)
+
+    def continues(self, earlier: Evidence) -> bool:
+        """The random byte, or the checksum of the sequence that holds it, is as it was."""
+        shape = self.shape() or earlier.shape()
+        if shape is None or shape.password is None:
+            return False
+        index, slot = divmod(shape.password, SEQUENCE_OCTETS)
+        return any(
+            not set(self._slots.get(key, ())).isdisjoint(earlier._slots.get(key, ()))
+            for key in ((index, slot), (index, CHECKSUM))
+        )
+
+    def absorb(self, earlier: Evidence) -> None:
+        """Take over what was heard earlier."""
+        for slot, values in earlier._slots.items():
+            mine = self._slots.setdefault(slot, [])
+            mine += [value for value in values if value not in mine]
+            del mine[_KEEP:]
+        for mine_votes, votes in zip(
+            self._magic + self._prefix, earlier._magic + earlier._prefix, strict=True
+        ):
+            for value, count in votes.items():
+                mine_votes[value] = mine_votes.get(value, 0) + count
+        self._sequences.clear()
+        self._shape_is_new = True
+        self.wrong_checksums += earlier.wrong_checksums
