@@ -1,9 +1,9 @@
 """The order in which a station sent what was heard, from the sequence numbers of IEEE 802.11 (10.3.2.14).
 
 A station counts the frames it sends, modulo 4096, for each traffic identifier apart. The difference between
-two frames that were heard tells how many positions of a cyclic code lie between them, at most: frames to
-others are counted as well, and a lost frame leaves its gap. Where a capture has no usable numbers, only the
-order of arrival is left.
+two frames that were heard tells how many positions of a cyclic code lie between them, at most: a lost frame
+leaves its gap, and so does a frame to others, unless that was heard and is left out of the count. Where a
+capture has no usable numbers, only the order of arrival is left.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Heard:
 class Order:
     """Puts the frames of one track in order and drops what was heard before."""
 
-    __slots__ = ("_last", "_length", "_recent", "_tid", "_time", "_trust", "last")
+    __slots__ = ("_last", "_length", "_others", "_recent", "_tid", "_time", "_trust", "last")
 
     def __init__(self) -> None:
         self.last = -1
@@ -62,6 +62,12 @@ class Order:
         self._length = -1
         self._trust = _TRUST_START
         self._recent: list[tuple[int, int]] = []
+        self._others: set[int] = set()
+
+    def skip(self, sequence: int, tid: int | None) -> None:
+        """The station has used this number for a frame of no interest: it is no gap."""
+        if tid == self._tid and 0 < (sequence - self._last) % _MODULUS <= _NEAR:
+            self._others.add(sequence)
 
     @property
     def sure(self) -> bool:
@@ -84,7 +90,8 @@ class Order:
         elif ahead > _MODULUS // 2:
             self._trust = max(0, self._trust - _DISTRUST)
             return self._take(seen, self.last + (BREAK if self.sure else 1))
-        return self._take(seen, self.last + (ahead if self.sure else 1))
+        others = sum((other - self._last) % _MODULUS < ahead for other in self._others)
+        return self._take(seen, self.last + (ahead - others if self.sure else 1))
 
     def _again(self, seen: Observation) -> int | None:
         """The last frame's number once more: a duplicate, or a capture whose numbers mean nothing."""
@@ -103,6 +110,9 @@ class Order:
 
     def _take(self, seen: Observation, place: int) -> int:
         self.last = place
+        if self._others:
+            ahead = (seen.sequence - self._last) % _MODULUS
+            self._others = {other for other in self._others if (other - self._last) % _MODULUS > ahead}
         self._last = seen.sequence
         self._tid = seen.tid
         self._time = seen.time

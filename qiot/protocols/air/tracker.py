@@ -6,12 +6,13 @@ lets each decoder make of it what it can. A decoder on a wrong track keeps nobod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from qiot.protocols.air.airkiss_decoder import AirKissDecoder
 from qiot.protocols.air.decoder import Decoder
 from qiot.protocols.air.esptouch_decoder import EspTouchDecoder
-from qiot.protocols.air.observation import Observation
+from qiot.protocols.air.esptouch_v2_decoder import EspTouchV2Decoder
+from qiot.protocols.air.observation import Direction, Observation
 from qiot.protocols.air.order import Heard
 from qiot.protocols.air.results import Decoded, Progress
 from qiot.protocols.air.tracks import Station, Stations
@@ -21,7 +22,7 @@ __all__ = ["Tracker", "all_decoders"]
 
 def all_decoders() -> Sequence[Decoder]:
     """A fresh decoder of every protocol, without keys."""
-    return (EspTouchDecoder(), AirKissDecoder())
+    return (EspTouchDecoder(), EspTouchV2Decoder(), AirKissDecoder())
 
 
 class Tracker:
@@ -38,6 +39,9 @@ class Tracker:
 
     def feed(self, seen: Observation) -> Sequence[Decoded]:
         """Take one frame; what became complete with it, mostly nothing."""
+        sender = seen.transmitter if seen.direction is Direction.TO_AP else seen.bssid
+        if sender in self._stations.senders:
+            self.skip(sender, seen.sequence, seen.tid)
         if seen.fragment or not seen.destination[0] & 1:
             return ()
         self.frames += 1
@@ -56,6 +60,24 @@ class Tracker:
             results.extend(self._decode(station, waiting))
         station.waiting.clear()
         return results
+
+    @property
+    def senders(self) -> Container[bytes]:
+        """Transmitter addresses (TA) whose other frames are worth a `skip`."""
+        return self._stations.senders
+
+    def skip(self, sender: bytes, sequence: int, tid: int | None) -> None:
+        """A frame that says nothing itself, such as a beacon or a frame to one station, used this number.
+
+        Decoders do without, but need less time where they know. Fragments count once.
+
+        Args:
+            sender: Transmitter address (TA), six octets.
+            sequence: Sequence number, 0 to 4095.
+            tid: Traffic identifier of a QoS data frame to one station, else None: they are counted apart.
+        """
+        for track in self._stations.senders.get(sender, ()):
+            track.order.skip(sequence, tid)
 
     def _decode(self, station: Station, heard: Heard) -> Sequence[Decoded]:
         results: Sequence[Decoded] = ()

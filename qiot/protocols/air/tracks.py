@@ -31,9 +31,16 @@ _TrackKey: TypeAlias = tuple[bytes, Direction, bool]
 
 @attrs.define(eq=False)
 class Track:
-    """Frames of one station by one way: what they have in common is their overhead and their numbering."""
+    """Frames of one station by one way: what they have in common is their overhead and their numbering.
+
+    Attributes:
+        number: Counts the station's tracks from 1.
+        sender: Who counts the frames: the station itself, or the access point that sends them on.
+        order: Their order.
+    """
 
     number: int
+    sender: bytes
     order: Order = attrs.field(factory=Order)
 
 
@@ -46,12 +53,14 @@ class Station:
         waiting: Its last frames, until it is worth decoders.
         decoders: One for each protocol, once it is.
         kept: Something was recognised of it.
+        is_new: It has tracks whose senders are not known to `Stations` yet.
     """
 
     tracks: dict[_TrackKey, Track] = attrs.field(factory=dict)
     waiting: deque[Heard] = attrs.field(factory=lambda: deque(maxlen=BUSY_FRAMES))
     decoders: Sequence[Decoder] = ()
     kept: bool = False
+    is_new: bool = False
 
     def hear(self, seen: Observation) -> Heard | None:
         """Put the frame in its track's order; None for one that was heard before."""
@@ -61,7 +70,9 @@ class Station:
             if len(self.tracks) >= TRACKS_MAX:
                 del self.tracks[next(iter(self.tracks))]
             number = 1 + max((known.number for known in self.tracks.values()), default=0)
-            track = self.tracks[key] = Track(number)
+            sender = seen.transmitter if seen.direction is Direction.TO_AP else seen.bssid
+            track = self.tracks[key] = Track(number, sender)
+            self.is_new = True
         place = track.order.place(seen)
         if place is None:
             return None
@@ -84,6 +95,8 @@ class Stations:
         self._strangers: OrderedDict[bytes, Station] = OrderedDict()
         self._phones: OrderedDict[bytes, Station] = OrderedDict()
 
+        self.senders: dict[bytes, list[Track]] = {}
+
     def __len__(self) -> int:
         return len(self._strangers) + len(self._phones)
 
@@ -96,6 +109,8 @@ class Stations:
         station = self._phones.get(address)
         if station is not None:
             self._phones.move_to_end(address)
+            if station.is_new:
+                self._find_senders()
             return station
         station = self._strangers.get(address)
         if station is not None:
@@ -116,8 +131,17 @@ class Stations:
             del self._phones[weakest]
         station.kept = True
         self._phones[address] = station
+        self._find_senders()
+
+    def _find_senders(self) -> None:
+        self.senders.clear()
+        for station in self._phones.values():
+            station.is_new = False
+            for track in station.tracks.values():
+                self.senders.setdefault(track.sender, []).append(track)
 
     def clear(self) -> None:
         """Forget everybody."""
         self._strangers.clear()
         self._phones.clear()
+        self.senders.clear()

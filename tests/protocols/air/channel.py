@@ -12,12 +12,13 @@ from qiot.protocols.air.casts import Cast
 from qiot.protocols.air.observation import BROADCAST, Direction, Observation
 
 PHONE = bytes.fromhex("0a1b2c3d4e5f")
+GATEWAY = bytes.fromhex("00e04c8712ac")
 ACCESS_POINT = bytes.fromhex("00e04c8712ab")
 
 
 def group_address(ip: str) -> bytes:
     """The group address of a broadcast or multicast IPv4 address (RFC 1112, 6.4)."""
-    octets = IPv4Address(ip).packed
+    octets = IPv4Address(ip or "255.255.255.255").packed
     if octets[0] & 0xF0 == 0xE0:
         return b"\x01\x00\x5e" + bytes((octets[1] & 0x7F,)) + octets[2:]
     return BROADCAST
@@ -31,6 +32,7 @@ class Channel:
         loss: Share of frames that are not heard, 0 to 1.
         overhead: Frame body beside the payload: 36 open, 52 CCMP.
         others: Frames that the transmitter sends to others, per second; they use up sequence numbers.
+        others_heard: Those are heard as well, as far as they are not lost.
         retries: Share of frames sent a second time with the same number, the retry bit set.
         jitter: Most that a frame is late, in seconds; order is kept.
         numbered: False for a capture whose sequence numbers are all 0.
@@ -43,6 +45,7 @@ class Channel:
     phone: bytes = PHONE
     access_point: bytes = ACCESS_POINT
     others: float = 0.0
+    others_heard: bool = True
     retries: float = 0.0
     jitter: float = 0.0
     numbered: bool = True
@@ -60,6 +63,8 @@ class Channel:
             if self.others:
                 while (passed := passed - self.random.expovariate(self.others)) > 0:
                     self._next()
+                    if self.others_heard and self.random.random() >= self.loss:
+                        yield self._other(self.start + cast.t)
             self._next()
             time = self.start + cast.t + self.random.random() * self.jitter
             copies = 2 if self.random.random() < self.retries else 1
@@ -69,6 +74,9 @@ class Channel:
                 if self.on_pass is not None:
                     self.on_pass(cast, time)
                 yield self._seen(cast, time, retry=copy > 0)
+
+    def _other(self, time: float) -> Observation:
+        return attrs.evolve(self._seen(Cast(0, "", 0, 100, ""), time, retry=False), destination=GATEWAY)
 
     def _next(self) -> None:
         self.sequence = (self.sequence + 1) % 4096
