@@ -44,11 +44,14 @@ _TRIGGER_SCAN: Final = 33
 _NEW_SCAN_RESULTS: Final = 34
 _SCAN_ABORTED: Final = 35
 _REG_CHANGE: Final = 36
+_START_P2P_DEVICE: Final = 89
+_STOP_P2P_DEVICE: Final = 90
 _ABORT_SCAN: Final = 114
 _SCAN_ENDS: Final = frozenset({_NEW_SCAN_RESULTS, _SCAN_ABORTED})
 
 _SCAN_FLUSH: Final = 0x02
 _WIDTH_20_NO_HT: Final = 0
+_P2P_DEVICE: Final = "p2p device"
 
 _FAMILY: Final = "nl80211"
 _OLD: Final = 10.0
@@ -87,6 +90,33 @@ class Nl80211:
         # Some have no network interface, such as "p2p device".
         found = [read_interface(each) for each in answers if each.get_attr("INTERFACE_NAME")]
         return [each for each in found if wiphy in {None, each.wiphy}]
+
+    async def p2p_devices(self, wiphy: int) -> Sequence[int]:
+        """The kernel's numbers of a radio's Wi-Fi Direct devices, which have no network interface."""
+        with refusals("the wireless interfaces"):
+            answers = await self._ask(_message(_GET_INTERFACE), dump=True)
+        return [
+            each.get_attr("WIRELESS_DEVICE")
+            for each in answers
+            if read_interface(each).mode == _P2P_DEVICE and each.get_attr("WIPHY") == wiphy
+        ]
+
+    async def start_p2p_device(self, number: int) -> None:
+        """Let a Wi-Fi Direct device work; nothing happens where it does, or is gone."""
+        with refusals("Wi-Fi Direct", gone_is_fine=True):
+            await self._ask(_message(_START_P2P_DEVICE, WIRELESS_DEVICE=number))
+
+    async def stop_p2p_device(self, number: int) -> bool:
+        """Stop a Wi-Fi Direct device, which counts as an interface that is up; False where it was not."""
+        with refusals("Wi-Fi Direct", gone_is_fine=True):
+            try:
+                await self._ask(_message(_STOP_P2P_DEVICE, WIRELESS_DEVICE=number))
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:
+                    raise
+                return False
+            return True
+        return False
 
     async def interface(self, name: str) -> WirelessInterface:
         """One interface."""

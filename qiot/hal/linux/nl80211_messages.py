@@ -37,23 +37,23 @@ def message_class() -> Any:
     """The class of every message, made when it is wanted: pyroute2 reads files as soon as it is imported."""
     from pyroute2.netlink import genlmsg, nla
 
-    class _Modes(nla):  # type: ignore[misc] # pyroute2 is not typed
+    class _Modes(nla):
         """A set of modes: one flag for each."""
 
         nla_map = tuple((number, name, "flag") for number, name in MODES.items())
 
-    class _Frequency(nla):  # type: ignore[misc]
+    class _Frequency(nla):
         """enum nl80211_frequency_attr."""
 
         nla_map = ((1, "FREQUENCY", "uint32"), (2, "DISABLED", "flag"), (3, "NO_IR", "flag"))
 
-    class _Band(nla):  # type: ignore[misc]
+    class _Band(nla):
         """enum nl80211_band_attr."""
 
         nla_map = ((1, "FREQUENCIES", "*frequency"),)
         frequency = _Frequency
 
-    class _Bands(nla):  # type: ignore[misc]
+    class _Bands(nla):
         """enum nl80211_band."""
 
         nla_map = (
@@ -63,19 +63,19 @@ def message_class() -> Any:
         )
         band = _Band
 
-    class _Limit(nla):  # type: ignore[misc]
+    class _Limit(nla):
         """enum nl80211_iface_limit_attrs."""
 
         nla_map = ((1, "MAX", "uint32"), (2, "MODES", "modes"))
         modes = _Modes
 
-    class _Combination(nla):  # type: ignore[misc]
+    class _Combination(nla):
         """enum nl80211_if_combination_attrs."""
 
         nla_map = ((1, "LIMITS", "*limit"), (2, "TOTAL", "uint32"), (4, "CHANNELS", "uint32"))
         limit = _Limit
 
-    class _Bss(nla):  # type: ignore[misc]
+    class _Bss(nla):
         """enum nl80211_bss."""
 
         nla_map = (
@@ -90,7 +90,7 @@ def message_class() -> Any:
             (11, "BEACON_ELEMENTS", "cdata"),
         )
 
-    class Wireless(genlmsg):  # type: ignore[misc]
+    class Wireless(genlmsg):
         """A message of nl80211 (enum nl80211_attrs)."""
 
         nla_map = (
@@ -110,6 +110,7 @@ def message_class() -> Any:
             (52, "SSID", "cdata"),
             (120, "COMBINATIONS", "*combination"),
             (121, "SOFTWARE_MODES", "modes"),
+            (153, "WIRELESS_DEVICE", "uint64"),
             (158, "SCAN_FLAGS", "uint32"),
             (159, "WIDTH", "uint32"),
             (160, "CENTER", "uint32"),
