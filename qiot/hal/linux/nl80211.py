@@ -108,15 +108,15 @@ class Nl80211:
 
     async def stop_p2p_device(self, number: int) -> bool:
         """Stop a Wi-Fi Direct device, which counts as an interface that is up; False where it was not."""
+        stopped = False
         with refusals("Wi-Fi Direct", gone_is_fine=True):
             try:
                 await self._ask(_message(_STOP_P2P_DEVICE, WIRELESS_DEVICE=number))
+                stopped = True
             except OSError as error:
                 if error.errno != errno.ENETDOWN:
                     raise
-                return False
-            return True
-        return False
+        return stopped
 
     async def interface(self, name: str) -> WirelessInterface:
         """One interface."""
