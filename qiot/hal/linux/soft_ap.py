@@ -55,6 +55,11 @@ class LinuxSoftAp(SoftAp):
         self._running: _Running | None = None
         self._starting = False
 
+    @property
+    def is_up(self) -> bool:
+        """True while it serves phones."""
+        return self._running is not None and self._running.at is not None
+
     async def start(self, spec: SoftApSpec) -> None:
         """Bring it up: on an interface of its own beside the station, else in the station's place."""
         spec.check()

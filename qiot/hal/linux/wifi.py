@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
@@ -17,8 +18,6 @@ from qiot.model import Credentials, IpConfig, Network, Reason, Secret, Security,
 
 __all__ = ["LinuxWifi"]
 
-_LOOKS_BY_NAME: Final = 2
-"""Scans that ask for the name, after which a network counts as not there: one may miss beacon and answer."""
 _PASSPHRASE: Final = range(8, 64)
 _PSK_DIGITS: Final = 64
 _TAKEN: Final = frozenset({Security.OPEN, Security.WPA, Security.WPA2, Security.WPA3, Security.WPA2_WPA3})
@@ -121,12 +120,16 @@ class LinuxWifi(Wifi):
     ) -> AsyncGenerator[tuple[Sequence[Network], bool], None]:
         """What is seen where the hint says, in the last scan, everywhere; at last by asking for the name."""
         hears = self._neighbourhood
+        if self._soft_ap.is_up:
+            # A scan takes the radio off its channel, and the phone in our access point would wait in vain.
+            yield hears.recall(within=math.inf), False
         if hinted:
-            yield await hears.scan(frequencies=hinted), False
-        yield await hears.recent(), False
-        yield await hears.scan(), False
-        for _ in range(_LOOKS_BY_NAME):
-            yield await hears.scan(ssid=ssid), True
+            yield await hears.look_at(hinted), False
+        yield hears.recall(), False
+        for name in (None, ssid):
+            async with contextlib.aclosing(hears.sweep(name)) as bands:
+                async for networks in bands:
+                    yield networks, name is not None
 
     @contextlib.contextmanager
     def _working(self, verb: str) -> Iterator[None]:

@@ -101,7 +101,7 @@ class FakeNl80211:
         self.scans.append(Scan(tuple(ssids), tuple(frequencies)))
         await asyncio.sleep(0)
         heard = [*self.air, *(each for each in self.hiding if each.ssid in ssids)]
-        return [each for each in heard if not frequencies or 2407 + 5 * each.channel in frequencies]
+        return [each for each in heard if channel(each.channel).frequency in frequencies]
 
     async def close(self) -> None:
         return
@@ -131,9 +131,10 @@ class FakeStation(StationBackend):
         self.settled: list[bool] = []
         self.going = asyncio.Event()
         self.going.set()
+        self.refusal: NotSupportedError | None = None
 
     async def problem(self) -> NotSupportedError | None:
-        return None
+        return self.refusal
 
     async def join(self, target: Target, timeout: float) -> IpConfig:
         assert timeout > 0
@@ -165,9 +166,10 @@ class FakeAccessPoint(AccessPointBackend):
         self.starts = 0
         self.can_move = False
         self.refused: set[int] = set()
+        self.refusal: NotSupportedError | None = None
 
     async def problem(self) -> NotSupportedError | None:
-        return None
+        return self.refusal
 
     async def start(self, spec: SoftApSpec, interface: str, frequency: int) -> None:
         del spec

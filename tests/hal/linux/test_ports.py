@@ -101,15 +101,34 @@ async def test_a_hint_that_leads_nowhere_costs_nothing_but_a_look(
 async def test_a_network_that_hides_is_asked_for_by_name(bench: Bench) -> None:
     bench.kernel.hiding = [network()]
     await bench.wifi.join(home(), 10)
-    assert [scan.ssids for scan in bench.kernel.scans] == [(b"",), (b"Home", b"")]
+    assert [scan.ssids for scan in bench.kernel.scans] == [(b"",), (b"",), (b"Home", b"")]
     assert bench.station.targets[0].hidden
+
+
+async def test_a_scan_goes_over_every_band_and_what_may_be_used(bench: Bench) -> None:
+    bench.kernel.air = [network(signal=-70), network(last=2, number=36, signal=-40)]
+    assert await bench.wifi.scan() == [bench.kernel.air[1], bench.kernel.air[0]]
+    assert [scan.frequencies for scan in bench.kernel.scans] == [(2412, 2437, 2462), (5180,)]
 
 
 async def test_a_fresh_scan_is_enough(bench: Bench) -> None:
     bench.kernel.air = [network()]
     assert await bench.wifi.scan() == [network()]
+    bench.kernel.scans.clear()
     await bench.wifi.join(home(), 10)
-    assert len(bench.kernel.scans) == 1
+    assert bench.kernel.scans == []
+
+
+async def test_beside_the_access_point_the_scan_before_it_is_enough(bench: Bench) -> None:
+    bench.kernel.air = [network()]
+    await bench.soft_ap.start(SPEC)
+    bench.kernel.scans.clear()
+    await bench.wifi.join(home(), 10)
+    assert bench.kernel.scans == []
+    bench.kernel.air = [network(b"New")]
+    await bench.wifi.join(attrs.evolve(home(), ssid=b"New"), 10)
+    assert bench.kernel.scans
+    await bench.soft_ap.stop()
 
 
 async def test_no_such_access_point_is_said_after_several_looks(bench: Bench) -> None:
@@ -117,7 +136,7 @@ async def test_no_such_access_point_is_said_after_several_looks(bench: Bench) ->
     with pytest.raises(JoinError, match="Home is not in reach") as caught:
         await bench.wifi.join(home(), 10)
     assert caught.value.reason is Reason.NO_SUCH_AP
-    assert len(bench.kernel.scans) == 3
+    assert [scan.ssids for scan in bench.kernel.scans] == 2 * [(b"",)] + 2 * [(b"Home", b"")]
     assert bench.station.targets == []
 
 
