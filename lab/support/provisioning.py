@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,10 +19,12 @@ from lab.support.programs import Daemon, FailedError, run
 from lab.support.radios import Radio
 from lab.support.waiting import until
 
-__all__ = ["DEVICE_PASSWORD", "DEVICE_SSID", "Application", "Device", "Provisioning"]
+__all__ = ["DEVICE_PASSWORD", "DEVICE_SSID", "STATE", "Application", "Device", "Provisioning"]
 
 DEVICE_SSID: Final = b"qcloud-softap"
 DEVICE_PASSWORD: Final = "12345678"  # noqa: S105 - the C SDK's, which every phone knows
+STATE: Final = Path("/run/device-state")
+"""The device's folder of what survives its process; empty when a bench begins."""
 _FREQUENCIES: Final = (2412, 2437, 2462, 5180)
 _PYTHON: Final = os.environ.get("LAB_PYTHON", "python3")
 
@@ -45,7 +48,6 @@ class Device:
         cloud: The cloud that it is told of.
         spec: More of its --hal, as "ap_sta=no".
         options: More of its command line.
-        state: Folder of what survives its process.
     """
 
     def __init__(
@@ -55,13 +57,12 @@ class Device:
         *,
         spec: str = "",
         options: Sequence[str] = (),
-        state: Path = Path("/run/device-state"),
     ) -> None:
-        hal = ",".join(filter(None, (f"linux:{radio.interface}", f"state={state}", spec)))
+        hal = ",".join(filter(None, (f"linux:{radio.interface}", f"state={STATE}", spec)))
         words = [_PYTHON, "-m", "qiot.samples.wifi_config_sample", "--hal", hal, "--method", "soft_ap"]
         words += [
             "-c",
-            str(_identity(state)),
+            str(_identity()),
             "--dynreg-url",
             cloud.http_url,
             "--mqtt-url",
@@ -156,6 +157,7 @@ class Provisioning:
 
     def __init__(self, bench: Bench, *, channel: int = 6) -> None:
         self._bench = bench
+        shutil.rmtree(STATE, ignore_errors=True)
         self.radio, second, third, self._spare = bench.radios(4)
         self._parking = bench.namespace("parking")
         self._spare.move(self._parking)  # out of sight of the device's managers
@@ -221,10 +223,10 @@ class Provisioning:
         return run(["busybox", "wget", "-q", "-O", "-", "--post-data", body, url], namespace=namespace.name)
 
 
-def _identity(state: Path) -> Path:
+def _identity() -> Path:
     """The device's identity file; one that is there keeps the secret of its registration."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = state / "device_info.json"
+    STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = STATE / "device_info.json"
     if not path.exists():
         path.write_text(json.dumps(_IDENTITY))
     return path

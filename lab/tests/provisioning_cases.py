@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from lab.support.bench import Bench
 from lab.support.home_ap import HomeAp
 from lab.support.managers import Manager
 from lab.support.programs import run
-from lab.support.provisioning import Device, Provisioning
+from lab.support.provisioning import STATE, Device, Provisioning
 
 SINGLE = "ap_sta=no"
 WRONG = "not-the-password"
@@ -60,7 +58,7 @@ class ProvisioningCases:
         assert shown.count("Interface") == 1, shown
         processes = run(["ps", "-eo", "args"])
         assert "/run/qiot" not in processes, processes
-        undo = Path("/run/device-state") / f"undo-{lot.radio.interface}.json"
+        undo = STATE / f"undo-{lot.radio.interface}.json"
         assert not undo.exists() or undo.read_text().strip() == "[]", undo.read_text()
 
     # --- it works -----------------------------------------------------------------------------------------
