@@ -6,15 +6,17 @@ import asyncio
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from qiot.api import CloudOptions
 from qiot.device_info import AuthMode, DeviceInfo
 from qiot.errors import QiotError
 from qiot.log import get_logger
 from qiot.samples.options import at_local_cloud
-from qiot.testbed.cloud import LocalCloud
-from qiot.testbed.phone import PhoneResult, SoftApPhone
+
+if TYPE_CHECKING:  # a device that has no use for them does not load them
+    from qiot.testbed.cloud import LocalCloud
+    from qiot.testbed.phone import PhoneResult
 
 __all__ = ["LocalSide"]
 
@@ -36,6 +38,8 @@ class LocalSide:
         self._cloud: LocalCloud | None = None
 
     async def __aenter__(self) -> Self:
+        from qiot.testbed.cloud import LocalCloud
+
         async with self._stack:
             self._cloud = await self._stack.enter_async_context(
                 LocalCloud(self._path, tls_dir=self._tls_dir())
@@ -68,6 +72,8 @@ class LocalSide:
 
         What goes wrong is in the result, never an exception of qiot's.
         """
+        from qiot.testbed.phone import PhoneResult, SoftApPhone
+
         target = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - a comparison
         phone = SoftApPhone(
             target,

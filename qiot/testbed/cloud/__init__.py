@@ -8,9 +8,15 @@ shows itself against the other. From the shell: ``python -m qiot.testbed.cloud -
         await cloud.wait_for(lambda record: record.kind is Kind.BIND and record.code == 0)
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from qiot.testbed.cloud.journal import Kind, Record
 from qiot.testbed.cloud.registry import DEMO_DEVICE_NAME, DEMO_PRODUCT_ID, DEMO_PRODUCT_SECRET
-from qiot.testbed.cloud.server import LocalCloud
+
+if TYPE_CHECKING:
+    from qiot.testbed.cloud.server import LocalCloud
 
 __all__ = [
     "DEMO_DEVICE_NAME",
@@ -20,3 +26,12 @@ __all__ = [
     "LocalCloud",
     "Record",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `LocalCloud` when it is asked for: it brings a broker with it, which no device needs."""
+    if name != "LocalCloud":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from qiot.testbed.cloud.server import LocalCloud
+
+    return LocalCloud
