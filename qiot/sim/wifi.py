@@ -149,10 +149,13 @@ class Neighbourhood:
         return b"\x02\x00" + self._macs.to_bytes(4, "big")
 
     def find(self, ssid: bytes, bssid: bytes | None = None) -> AccessPoint | None:
-        """The strongest of that name; in a world without home networks, one that takes what it is given."""
-        fitting = [each for each in self._access_points if each.ssid == ssid and bssid in {None, each.bssid}]
+        """The one with that `bssid`, else the strongest of that name.
+
+        In a world without home networks there is one that takes what it is given.
+        """
+        fitting = [each for each in self._access_points if each.ssid == ssid]
         if fitting:
-            return max(fitting, key=lambda each: each.signal)
+            return max(fitting, key=lambda each: (each.bssid == bssid, each.signal))
         if any(isinstance(each, HomeNetwork) for each in self._access_points):
             return None
         return self._make_up(ssid)

@@ -79,7 +79,6 @@ async def test_a_fleet_gets_different_addresses(world: World) -> None:
         (credentials(password=WRONG), Reason.WRONG_PASSWORD),
         (credentials(password=""), Reason.WRONG_PASSWORD),
         (credentials("home"), Reason.NO_SUCH_AP),
-        (Credentials(ssid=b"Home", password=Secret(PASSWORD), bssid=b"\x00" * 6), Reason.NO_SUCH_AP),
     ],
 )
 async def test_a_failed_join_is_typed_and_the_earlier_network_is_back(
@@ -96,6 +95,17 @@ async def test_a_failed_join_is_typed_and_the_earlier_network_is_back(
         assert WRONG not in str(error)
         assert await wifi.status() == status
         assert status.ssid == before
+
+
+async def test_the_bssid_says_where_to_look_first(world: World) -> None:
+    wifi = MockPlatform(parse_spec("mock"), world).port(Wifi)
+    weaker = HomeNetwork(b"Home", Secret(PASSWORD), channel=3, signal=-80)
+    world.wifi.add(weaker)
+    for bssid, joined_there in ((weaker.bssid, True), (b"\x00" * 6, False)):
+        wanted = Credentials(ssid=b"Home", password=Secret(PASSWORD), bssid=bssid)
+        await wifi.join(wanted, TIMEOUT)
+        assert bool(weaker.stations) is joined_there
+        await wifi.settle(keep=False)
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 5, 7.9])
