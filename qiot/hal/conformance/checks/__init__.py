@@ -1,0 +1,38 @@
+"""The checks, one file for each port; a file's checks are its values of type `Check`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Final
+
+from qiot.hal.conformance.check import Check
+
+__all__ = ["all_checks", "checks_of"]
+
+_FILES: Final = (
+    "platform",
+    "storage",
+    "udp",
+    "wifi",
+    "wifi_networks",
+    "wifi_settle",
+    "soft_ap",
+    "together",
+)
+
+
+def all_checks() -> Sequence[Check]:
+    """Every check: what only looks first, then what changes the machine's network."""
+    found = [
+        value
+        for file in _FILES
+        for value in vars(importlib.import_module(f"{__name__}.{file}")).values()
+        if isinstance(value, Check)
+    ]
+    return sorted(found, key=lambda each: each.disturbs)
+
+
+def checks_of(kind: type) -> Sequence[Check]:
+    """The checks of one port of the contract."""
+    return [each for each in all_checks() if each.kind is kind]
