@@ -78,7 +78,11 @@ class UndoLog:
             changes = await self._open()
             number = max((each.number for each in changes), default=0) + 1
             change = Change(kind, facts, number)
-            await self._write([*changes, change])
+            try:
+                await self._write([*changes, change])
+            except asyncio.CancelledError:
+                await self._write([*changes])  # nobody learns its number, and it is not made
+                raise
         return change
 
     async def forget(self, change: Change) -> None:
