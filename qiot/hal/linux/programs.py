@@ -17,7 +17,7 @@ from qiot.errors import HalError, NotSupportedError
 from qiot.hal.linux.undo import Change, UndoLog
 from qiot.log import get_logger
 
-__all__ = ["PROCESS", "Program", "find_program", "undo_process"]
+__all__ = ["PROCESS", "Program", "find_processes", "find_program", "undo_process"]
 
 log = get_logger()
 
@@ -207,10 +207,10 @@ class Program:
 
 async def undo_process(change: Change) -> None:
     """End a program that a killed process left running: the one with exactly the same command line."""
-    command = [os.fsencode(each) for each in json.loads(change.facts["command"])]
+    command = json.loads(change.facts["command"])
     deadline = asyncio.get_running_loop().time() + _TERM_LIMIT
     sent = signal.SIGTERM
-    while left := await asyncio.to_thread(_running, command):
+    while left := await asyncio.to_thread(find_processes, command):
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sent)
@@ -219,8 +219,9 @@ async def undo_process(change: Change) -> None:
         await asyncio.sleep(_POLL)  # it is no child of ours: nothing tells us when it ends
 
 
-def _running(command: Sequence[bytes]) -> Sequence[int]:
-    wanted = b"\0".join((*command, b""))
+def find_processes(command: Sequence[str]) -> Sequence[int]:
+    """Who runs with exactly this command line, by process id."""
+    wanted = b"\0".join((*map(os.fsencode, command), b""))
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():

@@ -31,6 +31,7 @@ class Radio:
 
     Attributes:
         interface: Its name.
+        state: Folder of what survives the process.
         nl80211: The kernel's wireless side.
         links: The kernel's network side.
         undo: What has to be put back.
@@ -39,6 +40,7 @@ class Radio:
 
     def __init__(self, interface: str, state: Path) -> None:
         self.interface = interface
+        self.state = state
         self.nl80211 = Nl80211()
         self.links = Links()
         self.undo = UndoLog(state / f"undo-{_file_name(interface)}.json")
