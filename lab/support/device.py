@@ -84,13 +84,13 @@ class NetworkManager:
         self._daemon = Daemon("networkmanager", ["NetworkManager", "--no-daemon"])
 
     def start(self) -> None:
-        """Start it and wait until it manages every radio."""
+        """Start it, with nothing that it or the machine's owner had configured, and wait until it runs."""
         for folder in _NM_STATE:
-            shutil.rmtree(folder, ignore_errors=True)
+            Path(folder).mkdir(exist_ok=True)
+            run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder])
         config = Path("/etc/NetworkManager/conf.d/lab.conf")
-        config.parent.mkdir(parents=True)
+        config.parent.mkdir()
         Path("/etc/NetworkManager/system-connections").mkdir(mode=0o700)
-        Path("/var/lib/NetworkManager").mkdir(mode=0o700)
         config.write_text(_NM_CONFIG.format(unmanaged=self._unmanaged, level=self._level))
         self._udev.start()
         self._supplicant.start()
@@ -127,6 +127,9 @@ class NetworkManager:
         self._daemon.stop()
         self._supplicant.stop()
         self._udev.stop()
+        for folder in _NM_STATE:
+            if Path(folder).is_mount():
+                run(["umount", "--lazy", folder])
 
 
 class Supplicant:

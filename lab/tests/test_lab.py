@@ -13,6 +13,7 @@ from lab.support.home_ap import HomeAp, Security
 from lab.support.phone import JoinFailedError, Phone
 from lab.support.programs import FailedError, run
 from lab.support.radios import Radio
+from lab.support.traces import traces
 from lab.support.waiting import until
 
 
@@ -147,19 +148,6 @@ def test_a_bench_leaves_nothing_behind() -> None:
         assert traces() != before
     assert traces() == before
     assert left_alone.wait(30) != 0
-
-
-def traces() -> tuple[object, ...]:
-    """What a test could leave behind: programs, interfaces, namespaces, radios, mounts."""
-    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
-    phys = Path("/sys/class/ieee80211")
-    return (
-        sorted(line for line in lines if line),
-        sorted(path.name for path in Path("/sys/class/net").iterdir()),
-        run(["ip", "netns", "list"]),
-        sorted(phys.iterdir()) if phys.exists() else [],
-        Path("/proc/mounts").read_text(),
-    )
 
 
 @pytest.mark.smoke

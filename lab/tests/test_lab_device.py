@@ -9,6 +9,7 @@ import pytest
 
 from lab.support.bench import Bench
 from lab.support.programs import run
+from lab.support.traces import traces
 from lab.support.waiting import until
 
 
@@ -32,6 +33,17 @@ def test_network_manager_joins_a_network(bench: Bench) -> None:
     connect(device.interface)
     assert manager.state(device.interface) == "connected"
     assert home.stations() == [device.address]
+
+
+@pytest.mark.duration(20)
+def test_network_manager_leaves_nothing_behind() -> None:
+    before = traces()
+    with Bench() as bench:
+        device, second = bench.radios(2)
+        bench.home_ap(second)
+        bench.network_manager().wait_for(device.interface)
+        assert traces() != before
+    until(lambda: traces() == before, "what the bus started has ended, too")
 
 
 @pytest.mark.duration(60)
