@@ -9,7 +9,7 @@ from qiot.errors import MediumError
 from qiot.hal.linux.radio import Radio
 from qiot.hal.linux.supplicant.control import Control
 from qiot.hal.linux.supplicant.daemon import Daemon
-from qiot.hal.linux.supplicant.dhcp import set_router
+from qiot.hal.linux.supplicant.dhcp import Dhcp
 from qiot.hal.linux.undo import Change
 from qiot.log import get_logger
 
@@ -32,6 +32,7 @@ class Aside:
     def __init__(self, radio: Radio) -> None:
         self._radio = radio
         self._daemon = Daemon(radio)
+        self._dhcp = Dhcp(radio)
         self._change: Change | None = None
         radio.undo.register(_ASIDE, self._restore)
 
@@ -39,47 +40,32 @@ class Aside:
         """Let wpa_supplicant leave its network.
 
         Args:
-            wholly: Take its addresses away too: the interface becomes the access point's.
+            wholly: Take its address away too: the interface becomes the access point's.
         """
         if self._change is not None:
             return
-        interface = self._radio.interface
         control = await self._daemon.find()
-        facts = {"path": "", "addresses": "", "gateway": ""}
+        path = ""
         if control is not None and (await control.fields("STATUS")).get("wpa_state") not in _IDLE:
-            facts["path"] = str(control.path)
-        if wholly:
-            held = await self._radio.links.addresses(interface)
-            facts["addresses"] = " ".join(f"{address}/{prefix}" for address, prefix in held)
-            facts["gateway"] = await self._radio.links.gateway(interface) or ""
-        self._change = await self._radio.undo.note(_ASIDE, wholly="1" if wholly else "", **facts)
+            path = str(control.path)
+        self._change = await self._radio.undo.note(_ASIDE, path=path)
         if control is not None:
             await control.ask("DISCONNECT")
         self._daemon.let_go()
         if wholly:
-            await self._radio.links.flush(interface)
+            await self._dhcp.leave()
 
     async def come_back(self) -> None:
         """Begin to be in the earlier network again. Idempotent."""
+        await self._dhcp.restore()
         if self._change is not None:
             await self._restore(self._change)
             change, self._change = self._change, None
             await self._radio.undo.forget(change)
 
     async def _restore(self, change: Change) -> None:
-        facts, interface = change.facts, self._radio.interface
-        if not await self._radio.links.exists(interface):
-            return
-        if facts["wholly"]:
-            await self._radio.links.up(interface)
-            await self._radio.links.flush(interface)
-        for each in facts["addresses"].split():
-            address, _, prefix = each.partition("/")
-            await self._radio.links.add_address(interface, address, int(prefix))
-        if facts["gateway"]:
-            await set_router(interface, facts["gateway"])
-        if facts["path"]:
-            await _go_on(Control(Path(facts["path"])))
+        if change.facts["path"]:
+            await _go_on(Control(Path(change.facts["path"])))
 
 
 async def _go_on(control: Control) -> None:

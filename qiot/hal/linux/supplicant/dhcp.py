@@ -29,7 +29,7 @@ from qiot.hal.linux.undo import Change
 from qiot.log import get_logger
 from qiot.model import IpConfig
 
-__all__ = ["ADDRESS", "Dhcp", "set_router"]
+__all__ = ["ADDRESS", "Dhcp"]
 
 log = get_logger()
 
@@ -173,7 +173,9 @@ class Dhcp:
             address, _, prefix = each.partition("/")
             await self._radio.links.add_address(interface, address, int(prefix))
         if facts["gateway"]:
-            await set_router(interface, facts["gateway"])
+            await self._radio.links.up(interface)
+            words = ["ip", "route", "replace", "default", "via", facts["gateway"], "dev", interface]
+            await asyncio.to_thread(_run, words)
 
     @property
     def _lease(self) -> Path:
@@ -258,12 +260,6 @@ class Dhcp:
 
     async def _has_router(self) -> bool:
         return await self._radio.links.gateway(self._radio.interface) is not None
-
-
-async def set_router(interface: str, router: str) -> None:
-    """Make it the default router by way of the interface."""
-    words = ["ip", "route", "replace", "default", "via", router, "dev", interface]
-    await asyncio.to_thread(_run, words)
 
 
 async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
