@@ -22,7 +22,7 @@ from qiot.protocols.air.airkiss import (
     decrypt,
     sequence_checksum,
 )
-from qiot.protocols.air.airkiss_evidence import CHECKSUM, SEQUENCES_MAX, Evidence
+from qiot.protocols.air.airkiss_evidence import BELIEVED, CHECKSUM, SEQUENCES_MAX, Evidence
 from qiot.protocols.air.airkiss_places import Places
 from qiot.protocols.air.calibration import GuideFinder
 from qiot.protocols.air.crc import crc8
@@ -46,11 +46,12 @@ _TWICE: Final = 64
 class _Track:
     """One of the phone's tracks."""
 
+    number: int
     direction: Direction
+    places: Places
     overhead: int | None = None
     guiding: bool = False
     finder: GuideFinder = attrs.field(factory=lambda: GuideFinder(_GUIDE_STEP, GUIDE[0]))
-    places: Places = attrs.field(factory=Places)
     place: int = -1
     symbol: int = -1
     arrived: list[int] = attrs.field(factory=list)
@@ -82,7 +83,7 @@ class AirKissDecoder(Decoder):
         self._done = None
         self._wrong_ssid = self._wrong_key = 0
         for track in self._tracks.values():
-            track.places = Places()
+            track.places = Places(track.number)
             track.arrived.clear()
             track.once.clear()
 
@@ -92,7 +93,10 @@ class AirKissDecoder(Decoder):
         overhead = track.finder.feed(heard.order, length)
         if overhead is not None:
             self._guide(track, overhead)
-        if track.overhead is None or length - track.overhead not in _SYMBOLS:
+        if track.overhead is None:
+            return None
+        if length - track.overhead not in _SYMBOLS:
+            self._evidence.doubt = True
             return None
         symbol = length - track.overhead
         if symbol < PREFIX:
@@ -117,7 +121,7 @@ class AirKissDecoder(Decoder):
         if track is None:
             if len(self._tracks) >= TRACKS_MAX:
                 del self._tracks[next(iter(self._tracks))]
-            track = self._tracks[heard.track] = _Track(heard.seen.direction)
+            track = self._tracks[heard.track] = _Track(heard.track, heard.seen.direction, Places(heard.track))
         return track
 
     # --- guide code and magic field ------------------------------------------------------------------------
@@ -126,7 +130,7 @@ class AirKissDecoder(Decoder):
         """A guide code: how long the frames are, and perhaps the start of another datum."""
         if track.overhead != overhead:
             track.overhead = overhead
-            track.places = Places()
+            track.places = Places(track.number)
             self.recognised = True
         if track.guiding:
             return
@@ -181,9 +185,9 @@ class AirKissDecoder(Decoder):
         if found not in track.once:
             track.once.append(found)
             return
-        self._evidence.octet(index, CHECKSUM, checksum)
-        for slot, octet in enumerate(octets):
-            self._evidence.octet(index, slot, octet)
+        hearing = (track.number, track.place)
+        for slot, value in ((CHECKSUM, checksum), *enumerate(octets)):
+            self._evidence.symbol(index, slot, value, hearing, BELIEVED)
         self._fresh = True
 
     # --- results -------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """What is known of one AirKiss datum: symbols of its fields and sequences, gathered over rounds.
 
 Fields are nibbles that say their own place. Sequences are four octets under seven bits of checksum; their
-symbols may come from different rounds.
+symbols may come from different rounds. Seven bits are few: a symbol counts where nothing else can have been
+sent, or when it comes again; and once anything was heard that does not belong here, only when it comes again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,18 @@ SEQUENCES_MAX: Final = (80 + 1 + SSID_MAX + SEQUENCE_OCTETS - 1) // SEQUENCE_OCT
 CHECKSUM: Final = -2
 """Slot of a sequence's first symbol; the octets are in slots 0 to 3."""
 _KEEP: Final = 3
+BELIEVED: Final = 2
+"""Weight from which a value is believed: once where nothing else can have been sent, or twice."""
 _QUARRELS: Final = 4
+
+
+@attrs.define
+class _Vote:
+    """How far a value is believed, and the last frame that told it, with its share."""
+
+    weight: int
+    hearing: tuple[int, int]
+    last: int
 
 
 @attrs.frozen
@@ -55,12 +67,24 @@ class Evidence:
     def __init__(self) -> None:
         self._magic: tuple[dict[int, int], ...] = ({}, {}, {}, {})
         self._prefix: tuple[dict[int, int], ...] = ({}, {}, {}, {})
-        self._slots: dict[tuple[int, int], list[int]] = {}
+        self._slots: dict[tuple[int, int], dict[int, _Vote]] = {}
         self._sequences: dict[int, bytes | None] = {}
         self._shape: Shape | None = None
         self._shape_is_new = False
         self.wrong_checksums = 0
         self.quarrels = 0
+        self._doubt = False
+
+    @property
+    def doubt(self) -> bool:
+        """Something was heard that does not belong here: everything has to be heard twice from now on."""
+        return self._doubt
+
+    @doubt.setter
+    def doubt(self, doubt: bool) -> None:
+        if doubt and not self._doubt:
+            self._doubt = True
+            self._sequences.clear()
 
     @property
     def is_empty(self) -> bool:
@@ -87,16 +111,39 @@ class Evidence:
         votes[value] = votes.get(value, 0) + 1
         self._shape_is_new = True
 
-    def octet(self, index: int, slot: int, value: int) -> None:
-        """An octet of a sequence, in slot 0 to 3, or its checksum."""
-        values = self._slots.setdefault((index, slot), [])
-        if value in values:
-            return
-        if values:
-            self.quarrels += 1
-        values.insert(0, value)
-        del values[_KEEP:]
+    def symbol(self, index: int, slot: int, value: int, hearing: tuple[int, int], weight: int) -> None:
+        """An octet of a sequence, in slot 0 to 3, or its checksum.
+
+        Args:
+            index: Which sequence.
+            slot: 0 to 3, or `CHECKSUM`.
+            value: The octet.
+            hearing: Which frame told it; its weight counts once.
+            weight: 2 where nothing else can have been sent there, else 1.
+        """
+        votes = self._slots.setdefault((index, slot), {})
+        vote = votes.get(value)
+        if vote is None:
+            if votes:
+                self.doubt = True
+                self.quarrels += weight >= BELIEVED and any(
+                    known.weight >= BELIEVED for known in votes.values()
+                )
+                if len(votes) >= _KEEP:
+                    del votes[min(votes, key=lambda known: votes[known].weight)]
+            votes[value] = _Vote(weight, hearing, weight)
+        elif vote.hearing == hearing:
+            vote.weight += max(0, weight - vote.last)
+            vote.last = max(weight, vote.last)
+        else:
+            vote.weight += weight
+            vote.hearing, vote.last = hearing, weight
         self._sequences.pop(index, None)
+
+    def _values(self, index: int, slot: int, weight: int) -> list[int]:
+        """The values of a slot that are believed so much."""
+        votes = self._slots.get((index, slot), {})
+        return [value for value, vote in votes.items() if vote.weight >= weight]
 
     # --- what it amounts to --------------------------------------------------------------------------------
 
@@ -138,15 +185,18 @@ class Evidence:
         return self._sequences[index]
 
     def _find_sequence(self, index: int, count: int) -> bytes | None:
-        slots = [self._slots.get((index, slot), ()) for slot in range(count)]
-        checksums = self._slots.get((index, CHECKSUM), ())
+        weight = 2 * BELIEVED if self.doubt else BELIEVED
+        slots = [self._values(index, slot, weight) for slot in range(count)]
+        checksums = self._values(index, CHECKSUM, weight)
         if not checksums or not all(slots):
             return None
-        for octets in itertools.product(*slots):
-            if sequence_checksum(index, bytes(octets)) in checksums:
-                return bytes(octets)
-        self.wrong_checksums += 1
-        return None
+        fitting = [
+            bytes(octets)
+            for octets in itertools.product(*slots)
+            if sequence_checksum(index, bytes(octets)) in checksums
+        ]
+        self.wrong_checksums += not fitting
+        return fitting[0] if len(fitting) == 1 else None
 
     def sequences(self) -> dict[int, bytes]:
         """All sequences whose checksums fit."""
@@ -164,14 +214,18 @@ class Evidence:
 
     def contradicts(self, earlier: Evidence) -> bool:
         """Something is not as it was heard earlier."""
-        mine, other = self.shape(), earlier.shape()
-        if mine is not None and other is not None:
-            if (mine.total, mine.ssid_crc) != (other.total, other.ssid_crc):
+        shape, before = self.shape(), earlier.shape()
+        if shape is not None and before is not None:
+            if (shape.total, shape.ssid_crc) != (before.total, before.ssid_crc):
                 return True
-            if None not in (mine.password, other.password) and mine.password != other.password:
+            if None not in (shape.password, before.password) and shape.password != before.password:
                 return True
-        common = self._slots.keys() & earlier._slots.keys()
-        return any(set(self._slots[slot]).isdisjoint(earlier._slots[slot]) for slot in common)
+        return any(
+            (mine := self._values(*slot, BELIEVED))
+            and (other := earlier._values(*slot, BELIEVED))
+            and set(mine).isdisjoint(other)
+            for slot in self._slots.keys() & earlier._slots.keys()
+        )
 
     def continues(self, earlier: Evidence) -> bool:
         """The random byte, or the checksum of the sequence that holds it, is as it was."""
@@ -180,20 +234,24 @@ class Evidence:
             return False
         index, slot = divmod(shape.password, SEQUENCE_OCTETS)
         return any(
-            not set(self._slots.get(key, ())).isdisjoint(earlier._slots.get(key, ()))
+            not set(self._values(*key, BELIEVED)).isdisjoint(earlier._values(*key, BELIEVED))
             for key in ((index, slot), (index, CHECKSUM))
         )
 
     def absorb(self, earlier: Evidence) -> None:
         """Take over what was heard earlier."""
-        for slot, values in earlier._slots.items():
-            mine = self._slots.setdefault(slot, [])
-            mine += [value for value in values if value not in mine]
-            del mine[_KEEP:]
-        for mine_votes, votes in zip(
+        for slot, votes in earlier._slots.items():
+            mine = self._slots.setdefault(slot, {})
+            for value, vote in votes.items():
+                if value in mine:
+                    mine[value].weight += vote.weight
+                elif len(mine) < _KEEP:
+                    mine[value] = vote
+        self.doubt |= earlier.doubt
+        for mine_votes, heard in zip(
             self._magic + self._prefix, earlier._magic + earlier._prefix, strict=True
         ):
-            for value, count in votes.items():
+            for value, count in heard.items():
                 mine_votes[value] = mine_votes.get(value, 0) + count
         self._sequences.clear()
         self._shape_is_new = True

@@ -15,8 +15,8 @@ from typing import Final
 import attrs
 
 from qiot.protocols.air.airkiss import DATA, HEADER, PREFIX, SEQUENCE_OCTETS
-from qiot.protocols.air.airkiss_evidence import CHECKSUM, SEQUENCES_MAX, Evidence, Shape
-from qiot.protocols.air.alignment import align
+from qiot.protocols.air.airkiss_evidence import BELIEVED, CHECKSUM, SEQUENCES_MAX, Evidence, Shape
+from qiot.protocols.air.alignment import STRANGERS_MAX, align
 
 __all__ = ["Places"]
 
@@ -25,15 +25,26 @@ _HEADERS: Final = 2
 _SEQUENCE: Final = _HEADERS + SEQUENCE_OCTETS
 _INDEX: Final = CHECKSUM + 1
 _WAITING: Final = 48
+_UNBROKEN: Final = 11
+"""After so many frames without a missing number, the next one need not wait for its neighbour."""
 _PENDING: Final = 400
 
 
 @attrs.frozen
 class _Window:
-    """What was heard between two anchors: place after the first one, and symbol."""
+    """What was heard between two anchors.
+
+    Attributes:
+        start: Position of the first anchor.
+        stop: Position of the second one.
+        place: Place of the second one.
+        span: Places from the first to the second one.
+        symbols: Places after the first one, and the symbols.
+    """
 
     start: int
     stop: int
+    place: int
     span: int
     symbols: tuple[tuple[int, int], ...]
 
@@ -41,7 +52,9 @@ class _Window:
 class Places:
     """Finds the places of one track's symbols, in the order they were sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, track: int) -> None:
+        self._track = track
+        self._unbroken = 0
         self._anchor: tuple[int, int] | None = None
         self._pending: list[tuple[int, int]] = []
         self._last = -1
@@ -63,6 +76,7 @@ class Places:
         if place <= self._last:
             return self._late(place, symbol)
         near = place - self._last == 1
+        self._unbroken = self._unbroken + 1 if near else 0
         before, self._last, self._symbol = self._symbol, place, symbol
         if symbol >= DATA:
             self._data_heard = True
@@ -91,7 +105,8 @@ class Places:
         shape = evidence.shape()
         if shape is None and position // _SEQUENCE != self._anchor[1] // _SEQUENCE:
             return False
-        return _put(position, symbol, shape, evidence)
+        weight = BELIEVED if self._unbroken >= _UNBROKEN else 1
+        return _put(position, symbol, shape, evidence, hearing=(self._track, place), weight=weight)
 
     def _at(self, place: int, position: int, evidence: Evidence) -> bool:
         """An anchor: settle what came between the last one and this one."""
@@ -99,7 +114,7 @@ class Places:
         if self._anchor is not None:
             start, before = self._anchor
             symbols = tuple((at - start, symbol) for at, symbol in self._pending if at < place)
-            window = _Window(before, position, place - start, symbols)
+            window = _Window(before, position, place, place - start, symbols)
             if symbols:
                 settled = self._settle(window, evidence)
                 if settled is None and len(self._waiting) < _WAITING:
@@ -117,7 +132,7 @@ class Places:
             place, position = place - 1, position - 1
             if at != place or position < 0:
                 break
-            done |= _put(position, symbol, None, evidence)
+            done |= _put(position, symbol, None, evidence, hearing=(self._track, place), weight=1)
         return done
 
     def _settle(self, window: _Window, evidence: Evidence) -> bool | None:
@@ -145,13 +160,21 @@ class Places:
 
         steps = [step for step, _ in window.symbols]
         strangers = window.span - distance
-        found = align(steps, window.span, strangers, agrees) or align(steps, window.span, strangers, fits)
+        found = align(steps, window.span, strangers, agrees)
+        if found is None:
+            evidence.doubt = evidence.doubt or strangers <= STRANGERS_MAX
+            found = align(steps, window.span, strangers, fits)
         if found is None:
             return False
         done = False
-        for after, (_, symbol) in zip(found, window.symbols, strict=True):
-            if after is not None:
-                done |= _put(position(after), symbol, shape, evidence)
+        first = window.place - window.span
+        for aligned, (step, symbol) in zip(found, window.symbols, strict=True):
+            if aligned is not None:
+                weight = BELIEVED if aligned.exact else 1
+                hearing = (self._track, first + step)
+                done |= _put(
+                    position(aligned.distance), symbol, shape, evidence, hearing=hearing, weight=weight
+                )
         return done
 
     def again(self, evidence: Evidence) -> bool:
@@ -188,7 +211,15 @@ def _agrees(position: int, symbol: int, evidence: Evidence) -> bool:
     return octets is None or octets[slot] == symbol - DATA
 
 
-def _put(position: int, symbol: int, shape: Shape | None, evidence: Evidence) -> bool:
+def _put(
+    position: int,
+    symbol: int,
+    shape: Shape | None,
+    evidence: Evidence,
+    *,
+    hearing: tuple[int, int],
+    weight: int,
+) -> bool:
     """Give a symbol to the evidence, if it can be what the position says."""
     if position < 0 or not _fits(position, symbol, shape):
         return False
@@ -196,5 +227,6 @@ def _put(position: int, symbol: int, shape: Shape | None, evidence: Evidence) ->
     slot -= _HEADERS
     if slot == _INDEX:
         return False
-    evidence.octet(index, slot, symbol - HEADER if slot == CHECKSUM else symbol - DATA)
+    value = symbol - HEADER if slot == CHECKSUM else symbol - DATA
+    evidence.symbol(index, slot, value, hearing, weight)
     return True

@@ -10,16 +10,31 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-__all__ = ["STRANGERS_MAX", "align"]
+import attrs
+
+__all__ = ["STRANGERS_MAX", "Aligned", "align"]
 
 STRANGERS_MAX: Final = 12
 """Strangers between two anchors up to which it is worth the time."""
 
 
+@attrs.frozen
+class Aligned:
+    """Where a frame stands between the anchors.
+
+    Attributes:
+        distance: From the first anchor, without strangers.
+        exact: There is no stranger between it and either neighbour: nothing else can have been sent there.
+    """
+
+    distance: int
+    exact: bool
+
+
 def align(
     steps: Sequence[int], span: int, strangers: int, fits: Callable[[int, int], bool]
-) -> list[int | None] | None:
-    """For each frame, its distance from the first anchor without strangers; None where that is not certain.
+) -> list[Aligned | None] | None:
+    """Find each frame's place; None for one whose place is not certain.
 
     Args:
         steps: Distances of the frames from the first anchor by their numbers, strangers included, growing.
@@ -49,13 +64,17 @@ def align(
         last = step
     after = {strangers}
     last = span
-    found: list[int | None] = []
-    for step, counts in zip(reversed(steps), reversed(forward), strict=True):
+    counts: list[set[int]] = [after]
+    for step, possible in zip(reversed(steps), reversed(forward), strict=True):
         room = last - step - 1
-        after = {count for count in counts if any(0 <= later - count <= room for later in after)}
+        after = {count for count in possible if any(0 <= later - count <= room for later in after)}
         if not after:
             return None
-        found.append(step - next(iter(after)) if len(after) == 1 else None)
+        counts.append(after)
         last = step
-    found.reverse()
-    return found
+    counts.append({0})
+    counts.reverse()
+    return [
+        Aligned(step - next(iter(here)), left == here == right) if len(here) == 1 else None
+        for step, left, here, right in zip(steps, counts, counts[1:], counts[2:], strict=False)
+    ]

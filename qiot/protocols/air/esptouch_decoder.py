@@ -263,10 +263,10 @@ class EspTouchDecoder(Decoder):
         steps = [gap for gap, _, _ in lengths]
         strangers = window.span - _CODE * (len(chain) - 1)
         found = align(steps, window.span, strangers, agrees) or align(steps, window.span, strangers, fits)
-        for gap, (_, value, time) in zip(found or (), lengths, strict=bool(found)):
-            if gap is None:
+        for aligned, (_, value, time) in zip(found or (), lengths, strict=bool(found)):
+            if aligned is None:
                 continue
-            code, is_third = _half_at(chain, gap)
+            code, is_third = _half_at(chain, aligned.distance)
             (self._evidence.third if is_third else self._evidence.first)(code, value, time)
             self._fresh = True
         return True

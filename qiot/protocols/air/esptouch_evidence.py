@@ -2,7 +2,7 @@
 
 Each octet travels in two lengths; either alone gives it, if only its index is known, and both together carry
 a checksum of eight bits. The datum is believed when every octet is known, their XOR is 0 and the SSID's CRC
-fits; an old datum, which leaves out the SSID, only when every octet has its own checksum.
+fits; an old datum, which leaves out the SSID, only when every octet came twice with its own checksum.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _IP: Final = 5
 _KEEP: Final = 3
 """Values kept for one half: the right one, and what a mistake may have put beside it."""
 _QUARRELS: Final = 3
+_SAME_FRAME: Final = 0.1
+"""Seconds; the same length within them may be the same frame, or its copy from the access point."""
 _VERIFIED_SHARE: Final = 0.5
 """So much of a datum has both halves of its codes before the rest is believed on one half each."""
 _ROUNDS_WITHOUT_SSID: Final = 3
@@ -64,10 +66,20 @@ class Datum:
 
 @attrs.define
 class _Code:
-    """One index: the values of both lengths with the time they were heard last, and the octet, if known."""
+    """One index: the values of both lengths with the time they were heard last, and the octet, if known.
+
+    Attributes:
+        first: Values of the first length.
+        third: Values of the third one.
+        twice: Which values were heard at two times: of the third length or not, and the value.
+        octet: The octet.
+        verified: Both lengths say so.
+        marks: How often the middle length was heard.
+    """
 
     first: dict[int, float] = attrs.field(factory=dict)
     third: dict[int, float] = attrs.field(factory=dict)
+    twice: set[tuple[bool, int]] = attrs.field(factory=set)
     octet: int | None = None
     verified: bool = False
     marks: int = 0
@@ -123,15 +135,16 @@ class Evidence:
 
     def first(self, index: int, value: int, now: float) -> None:
         """The first length of a code, less 40."""
-        self._half(index, self._code(index).first, value, now)
+        self._half(index, value, now, is_third=False)
 
     def third(self, index: int, value: int, now: float) -> None:
         """The third length of a code, less 40."""
-        self._half(index, self._code(index).third, value, now)
+        self._half(index, value, now, is_third=True)
 
     def forget(self, before: float) -> None:
         """Forget what was heard before a time."""
         for index, code in list(self._codes.items()):
+            code.twice.clear()
             for half in (code.first, code.third):
                 for value in [value for value, time in half.items() if time < before]:
                     del half[value]
@@ -153,16 +166,19 @@ class Evidence:
             code = self._codes[index] = _Code()
         return code
 
-    def _half(self, index: int, half: dict[int, float], value: int, now: float) -> None:
-        known = value in half
-        quarrel = not known and bool(half)
-        half.pop(value, None)
-        half[value] = now
-        if known:
+    def _half(self, index: int, value: int, now: float, *, is_third: bool) -> None:
+        code = self._code(index)
+        half = code.third if is_third else code.first
+        heard = half.pop(value, None)
+        quarrel = heard is None and bool(half)
+        half[value] = now if heard is None else max(now, heard)
+        if heard is not None:
+            if abs(heard - now) > _SAME_FRAME:
+                code.twice.add((is_third, value))
             return
         if len(half) > _KEEP:
             del half[next(iter(half))]
-        self._judge(index, self._codes[index])
+        self._judge(index, code)
         if quarrel:
             self._quarrel(now)
 
@@ -205,6 +221,11 @@ class Evidence:
     def _is_verified(self, index: int) -> bool:
         code = self._codes.get(index)
         return code is not None and code.verified
+
+    def _is_settled(self, index: int) -> bool:
+        """Verified, each half heard more than once, and never anything else."""
+        code = self._codes[index]
+        return code.verified and len(code.first) == len(code.third) == 1 and len(code.twice) == 2  # noqa: PLR2004
 
     def shape(self) -> tuple[int, int] | None:
         """Total and password length, where both are known and possible."""
@@ -276,7 +297,7 @@ class Evidence:
         if rounds < _ROUNDS_WITHOUT_SSID or rounds * (total - start) < _MARKS_WITHOUT_SSID:
             return None  # it may only have been lost so far
         octets = self._run(0, stop)
-        if octets is None or not all(self._is_verified(index) for index in range(stop)):
+        if octets is None or not all(self._is_settled(index) for index in range(stop)):
             return None
         if crc8(octets[start:]) != octets[_BSSID_CRC]:
             return None

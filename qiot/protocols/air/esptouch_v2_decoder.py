@@ -41,6 +41,8 @@ _KEEP: Final = 192
 _BELIEVED: Final = 2
 """Times that a pair is heard before an overhead that no cipher has is believed."""
 _PAIRS: Final = 8
+_SYMBOLS_MIN: Final = 0.8
+"""Share of a track's last frames that have to be symbols; with a wrong overhead half of them are."""
 
 
 @attrs.define(eq=False)
@@ -51,7 +53,7 @@ class _Track:
         overhead: What its frames have beside the payload.
         places: Where its symbols belong, once a guide was heard.
         muted: The phone has started over on another track; what comes here is still the old datum.
-        recent: Frames until the guide is heard.
+        recent: The last frames, from before the guide was heard, too.
         long: Place and length of the last frame that may have been a sync symbol.
         pairs: How often a pair of sync lengths was heard.
     """
@@ -96,9 +98,8 @@ class EspTouchV2Decoder(Decoder):
         track = self._track(heard)
         length = heard.seen.length
         self._look_for_guide(track, heard.order, length, sure=heard.sure)
-        if track.places is None or track.overhead is None:
-            track.recent.add(heard.order, length, heard.seen.time)
-        else:
+        track.recent.add(heard.order, length, heard.seen.time)
+        if track.places is not None and track.overhead is not None:
             self._read(track, track.places, heard.order, length - track.overhead, sure=heard.sure)
         return self._result(heard.seen.bssid) if self._fresh else None
 
@@ -131,7 +132,8 @@ class EspTouchV2Decoder(Decoder):
             track.pairs.clear()
         track.pairs[pair] = track.pairs.get(pair, 0) + 1
         known = track.places is not None
-        if track.pairs[pair] >= _BELIEVED or (not known and overhead in OVERHEADS):
+        enough = track.pairs[pair] >= _BELIEVED or (not known and overhead in OVERHEADS)
+        if enough and _share_of_symbols(track.recent, overhead, count) >= _SYMBOLS_MIN:
             self._settle(track, overhead, count, sure=sure)
 
     def _settle(self, track: _Track, overhead: int, count: int, *, sure: bool) -> None:
@@ -143,9 +145,7 @@ class EspTouchV2Decoder(Decoder):
         track.pairs.clear()
         track.overhead = overhead
         places = track.places = Places(count)
-        kept = list(zip(track.recent.places, track.recent.lengths, strict=True))
-        track.recent.clear()
-        for place, length in kept:
+        for place, length in zip(track.recent.places, track.recent.lengths, strict=True):
             self._read(track, places, place, length - overhead, sure=sure)
 
     def _restart(self, track: _Track) -> None:
@@ -213,8 +213,9 @@ class EspTouchV2Decoder(Decoder):
         if self._key is None:
             self._trouble = "complete, but encrypted: a key is needed"
             return None
-        iv = body.fields[1] if len(body.fields) > 2 else bytes(KEY_SIZE)  # noqa: PLR2004 - cipher, IV, SSID
-        plain = decrypt(body.fields[0], self._key.reveal(), iv[:KEY_SIZE])
+        cipher, *rest = body.fields[:-1]
+        iv = rest[0] if rest else bytes(KEY_SIZE)
+        plain = decrypt(cipher, self._key.reveal(), iv[:KEY_SIZE])
         if plain is None or len(plain) != head.password + head.reserved:
             self._trouble = "complete, but not encrypted with this key"
             return None
@@ -241,3 +242,15 @@ class EspTouchV2Decoder(Decoder):
             missing=tuple(evidence.missing()),
             wrong_checksums=evidence.wrong_checksums,
         )
+
+
+def _share_of_symbols(recent: Recent, overhead: int, count: int) -> float:
+    """How many of the last frames can be what a phone with so many sequences sends."""
+    symbols = [length - overhead for length in recent.lengths]
+    good = sum(
+        symbol in (SYNC, COUNT + count - 1)
+        or SEQUENCE <= symbol < SEQUENCE + count - 1
+        or (symbol in _DATA and bool(symbol & DATA))
+        for symbol in symbols
+    )
+    return good / len(symbols) if symbols else 1.0

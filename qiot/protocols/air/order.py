@@ -30,6 +30,7 @@ _TRUST_MAX: Final = 16
 _TRUST_MIN: Final = 6
 _TRUST_START: Final = 8
 _DISTRUST: Final = 4
+_CLASHES: Final = 2
 
 
 @attrs.frozen
@@ -52,7 +53,7 @@ class Heard:
 class Order:
     """Puts the frames of one track in order and drops what was heard before."""
 
-    __slots__ = ("_last", "_length", "_others", "_recent", "_tid", "_time", "_trust", "last")
+    __slots__ = ("_clashes", "_last", "_length", "_others", "_recent", "_tid", "_time", "_trust", "last")
 
     def __init__(self) -> None:
         self.last = -1
@@ -63,10 +64,16 @@ class Order:
         self._trust = _TRUST_START
         self._recent: list[tuple[int, int]] = []
         self._others: set[int] = set()
+        self._clashes = 0
 
     def skip(self, sequence: int, tid: int | None) -> None:
         """The station has used this number for a frame of no interest: it is no gap."""
-        if tid == self._tid and 0 < (sequence - self._last) % _MODULUS <= _NEAR:
+        if self._clashes >= _CLASHES or tid != self._tid:
+            return
+        ahead = (sequence - self._last) % _MODULUS
+        if not ahead:
+            self._clash()
+        elif ahead <= _NEAR:
             self._others.add(sequence)
 
     @property
@@ -76,6 +83,8 @@ class Order:
 
     def place(self, seen: Observation) -> int | None:
         """The frame's place, or None for one that was heard before."""
+        if seen.sequence in self._others and not seen.retry:
+            self._clash()
         if self._last < 0:
             return self._take(seen, 0)
         ahead = (seen.sequence - self._last) % _MODULUS
@@ -92,6 +101,12 @@ class Order:
             return self._take(seen, self.last + (BREAK if self.sure else 1))
         others = sum((other - self._last) % _MODULUS < ahead for other in self._others)
         return self._take(seen, self.last + (ahead - others if self.sure else 1))
+
+    def _clash(self) -> None:
+        """A number that was said to be used otherwise: those frames are counted apart."""
+        self._clashes += 1
+        if self._clashes >= _CLASHES:
+            self._others.clear()
 
     def _again(self, seen: Observation) -> int | None:
         """The last frame's number once more: a duplicate, or a capture whose numbers mean nothing."""

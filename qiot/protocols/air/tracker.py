@@ -8,21 +8,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 
+from qiot.errors import ConfigurationError
+from qiot.model import Secret
+from qiot.protocols.air.airkiss import BLOCK
 from qiot.protocols.air.airkiss_decoder import AirKissDecoder
 from qiot.protocols.air.decoder import Decoder
 from qiot.protocols.air.esptouch_decoder import EspTouchDecoder
+from qiot.protocols.air.esptouch_v2 import KEY_SIZE
 from qiot.protocols.air.esptouch_v2_decoder import EspTouchV2Decoder
 from qiot.protocols.air.observation import Direction, Observation
 from qiot.protocols.air.order import Heard
+from qiot.protocols.air.realtek_decoder import RealtekDecoder
 from qiot.protocols.air.results import Decoded, Progress
-from qiot.protocols.air.tracks import Station, Stations
+from qiot.protocols.air.tracks import Station, Stations, Track
 
 __all__ = ["Tracker", "all_decoders"]
 
 
-def all_decoders() -> Sequence[Decoder]:
-    """A fresh decoder of every protocol, without keys."""
-    return (EspTouchDecoder(), EspTouchV2Decoder(), AirKissDecoder())
+def all_decoders(
+    *, esptouch_key: Secret | None = None, airkiss_key: Secret | None = None, pin: Secret | None = None
+) -> Sequence[Decoder]:
+    """A fresh decoder of every protocol.
+
+    Args:
+        esptouch_key: The device's key for ESP-TOUCH v2, 16 octets.
+        airkiss_key: The device's key for AirKiss, 1 to 16 octets.
+        pin: The device's PIN for Simple Config.
+
+    Raises:
+        ConfigurationError: A key's length is wrong.
+    """
+    if esptouch_key is not None and len(esptouch_key) != KEY_SIZE:
+        raise ConfigurationError(f"an ESP-TOUCH key has {KEY_SIZE} octets")
+    if airkiss_key is not None and not 0 < len(airkiss_key) <= BLOCK:
+        raise ConfigurationError(f"an AirKiss key has 1 to {BLOCK} octets")
+    return (
+        EspTouchDecoder(),
+        EspTouchV2Decoder(esptouch_key),
+        AirKissDecoder(airkiss_key),
+        RealtekDecoder(pin),
+    )
 
 
 class Tracker:
@@ -39,14 +64,14 @@ class Tracker:
 
     def feed(self, seen: Observation) -> Sequence[Decoded]:
         """Take one frame; what became complete with it, mostly nothing."""
-        sender = seen.transmitter if seen.direction is Direction.TO_AP else seen.bssid
-        if sender in self._stations.senders:
-            self.skip(sender, seen.sequence, seen.tid)
         if seen.fragment or not seen.destination[0] & 1:
+            if not seen.fragment:
+                self._skip(seen, None)
             return ()
         self.frames += 1
         station = self._stations.get(seen.transmitter)
         heard = station.hear(seen)
+        self._skip(seen, station.heard_on)
         if heard is None:
             return ()
         if station.decoders:
@@ -78,6 +103,13 @@ class Tracker:
         """
         for track in self._stations.senders.get(sender, ()):
             track.order.skip(sequence, tid)
+
+    def _skip(self, seen: Observation, heard_on: Track | None) -> None:
+        """A number is used up on all tracks but the frame's own."""
+        sender = seen.transmitter if seen.direction is Direction.TO_AP else seen.bssid
+        for track in self._stations.senders.get(sender, ()):
+            if track is not heard_on:
+                track.order.skip(seen.sequence, seen.tid)
 
     def _decode(self, station: Station, heard: Heard) -> Sequence[Decoded]:
         results: Sequence[Decoded] = ()

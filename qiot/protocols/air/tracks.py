@@ -53,6 +53,7 @@ class Station:
         waiting: Its last frames, until it is worth decoders.
         decoders: One for each protocol, once it is.
         kept: Something was recognised of it.
+        heard_on: The track of its last frame.
         is_new: It has tracks whose senders are not known to `Stations` yet.
     """
 
@@ -60,6 +61,7 @@ class Station:
     waiting: deque[Heard] = attrs.field(factory=lambda: deque(maxlen=BUSY_FRAMES))
     decoders: Sequence[Decoder] = ()
     kept: bool = False
+    heard_on: Track | None = None
     is_new: bool = False
 
     def hear(self, seen: Observation) -> Heard | None:
@@ -73,6 +75,7 @@ class Station:
             sender = seen.transmitter if seen.direction is Direction.TO_AP else seen.bssid
             track = self.tracks[key] = Track(number, sender)
             self.is_new = True
+        self.heard_on = track
         place = track.order.place(seen)
         if place is None:
             return None
