@@ -42,6 +42,10 @@ _BLOCK: Final = 1.0
 _INTERRUPT: Final = 10.0
 
 
+class Hangs(Broken):
+    """A verb did not end in time."""
+
+
 class Bench:
     """What one check stands on. Everything that is opened here is closed by `finish`.
 
@@ -123,18 +127,22 @@ class Bench:
         expect(isinstance(found, kind), f"port({kind.__name__}) is a {type(found).__name__}")
         return found
 
-    async def call(self, verb: str, work: Awaitable[_T], *, seconds: float = 0.0) -> _T:
+    async def call(self, verb: str, work: Awaitable[_T], *, seconds: float = 0.0, hanging: str = "") -> _T:
         """Run a verb that has to work.
 
         Args:
             verb: Its name, such as "Wifi.join"; it gives the time limit.
             work: What the verb gave.
             seconds: The time-out that the verb itself was given.
+            hanging: What it means when it does not return.
 
         Raises:
             Broken: It raised, or hangs, or blocks the loop.
         """
-        done = await self._ended(verb, work, seconds)
+        try:
+            done = await self._ended(verb, work, seconds)
+        except Hangs as failure:
+            raise Broken(hanging or str(failure)) from failure
         error = _error_of(verb, done)
         if error is not None:
             raise Broken(f"{verb} raised {_named(error)}") from error
@@ -250,7 +258,7 @@ class Bench:
         if not task.done():
             where = _where(task)
             await abandon(task)
-            raise Broken(f"{verb} hangs: no end within {limit:g} s{where}")
+            raise Hangs(f"{verb} hangs: no end within {limit:g} s{where}")
 
     @contextlib.contextmanager
     def _watched(self, verb: str) -> Iterator[None]:

@@ -38,8 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the checks on the platform that the arguments name; gives the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    handlers = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         checks = _wanted(options.only)
         if options.list:
@@ -54,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 1
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
@@ -131,13 +133,15 @@ def _results(job: Job, checks: Sequence[Check]) -> Generator[Result, None, None]
     """All results; where the platform cannot even be opened, that is said once."""
     (opening, *_) = all_checks()
     others = [each for each in checks if each.key != opening.key]
-    for opened in run_job(job, [opening]):
-        yield opened
-        if opened.outcome is Outcome.FAIL:
-            for each in others:
-                yield Result(each, Outcome.NOT_CLAIMED, "not run: the platform does not open and close")
+    with contextlib.closing(run_job(job, [opening, *others])) as running:
+        for result in running:
+            yield result
+            if result.check is opening and result.outcome is Outcome.FAIL:
+                break
+        else:
             return
-    yield from run_job(job, others)
+    for each in others:
+        yield Result(each, Outcome.NOT_CLAIMED, "not run: the platform does not open and close")
 
 
 def _with_folder(spec: PlatformSpec, folder: str) -> PlatformSpec:

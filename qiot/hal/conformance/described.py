@@ -28,6 +28,7 @@ _PLAIN: Final[Mapping[str, type | tuple[type, ...]]] = {
     "patience": (int, float),
     "visible": bool,
     "join_seconds": (int, float),
+    "shows_within": (int, float),
     "reach": (str, type(None)),
 }
 _OWN: Final = ("wrong_password", "absent_ssid", "access_point", "storage_folder", "broker", "factory")

@@ -89,6 +89,8 @@ class Environment:
         wpa3_network: One that takes WPA3-SAE only.
         silent_network: One whose DHCP server does not answer.
         join_seconds: Time-out that is given to joins.
+        shows_within: Seconds until the air shows what a verb did: the earlier network is back, the access
+            point is seen or no longer seen.
         cancel_after: Seconds after which verbs are cancelled, one try each.
         access_point: The access point that the platform is asked for.
         reach: The address of this host for the platform's own sockets, and of those for this host: loopback
@@ -111,6 +113,7 @@ class Environment:
     wpa3_network: Credentials | None = None
     silent_network: Credentials | None = None
     join_seconds: float = 45.0
+    shows_within: float = 60.0
     cancel_after: Sequence[float] = (0.0, 0.05, 0.5, 2.0)
     access_point: SoftApSpec = attrs.field(
         factory=lambda: SoftApSpec(ssid=b"qiot-conformance", password=Secret("conformance-1"))

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Final, Self
 
 import attrs
@@ -45,7 +45,7 @@ class Job:
     patience: float
 
 
-def run_job(job: Job, checks: Sequence[Check]) -> Iterator[Result]:
+def run_job(job: Job, checks: Sequence[Check]) -> Generator[Result, None, None]:
     """Run the checks one after the other, each result as it comes; a worker that hangs is replaced.
 
     Raises:

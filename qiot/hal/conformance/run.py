@@ -18,7 +18,7 @@ __all__ = ["run_check", "run_check_now"]
 
 _CLOSES: Final = 60.0
 """Seconds to close everything after an interruption."""
-_GOES_AWAY: Final = 2.0
+_GOES_AWAY: Final = 1.0
 """Seconds in which what is left of a closed platform may go away by itself."""
 
 

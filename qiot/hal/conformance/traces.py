@@ -75,7 +75,9 @@ def _of_task(task: asyncio.Task[object]) -> str:
 def _is_idle_in_a_pool(thread: threading.Thread) -> bool:
     """True where it waits for work in a pool, as the threads of `asyncio.to_thread` do for good."""
     frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - the documented way to a thread's frame
-    return frame is not None and frame.f_code.co_filename.endswith(_POOL)
+    if frame is None:
+        return False
+    return frame.f_code.co_name == "_worker" and frame.f_code.co_filename.endswith(_POOL)
 
 
 def _descriptors() -> Counter[str]:

@@ -14,9 +14,6 @@ from qiot.hal.conformance.check import Broken, NotClaimed, check, expect
 from qiot.hal.contract import SoftAp, SoftApSpec
 from qiot.model import Credentials, Reason, Secret, show_ssid
 
-_GOES_DOWN = 20.0
-_JOINS = 60.0
-
 
 async def _start(bench: Bench, soft_ap: SoftAp, spec: SoftApSpec | None = None) -> SoftApSpec:
     wanted = spec or bench.environment.access_point
@@ -32,7 +29,7 @@ async def _is_up(bench: Bench, spec: SoftApSpec, when: str) -> None:
     await bench.until(
         lambda: bench.environment.access_point_visible(spec.ssid),
         f"{show_ssid(spec.ssid)} is not on the air {when}",
-        seconds=_GOES_DOWN,
+        seconds=bench.environment.shows_within,
     )
 
 
@@ -41,7 +38,9 @@ async def _is_down(bench: Bench, spec: SoftApSpec, when: str) -> None:
         return not await bench.environment.access_point_visible(spec.ssid)
 
     await bench.until(
-        is_down, f"the access point {show_ssid(spec.ssid)} is still on the air {when}", seconds=_GOES_DOWN
+        is_down,
+        f"the access point {show_ssid(spec.ssid)} is still on the air {when}",
+        seconds=bench.environment.shows_within,
     )
 
 
@@ -177,7 +176,9 @@ async def a_phone_joins_and_gets_an_address(bench: Bench) -> None:
     async def is_gone() -> bool:
         return mac not in [each.mac for each in await bench.call("SoftAp.stations", soft_ap.stations())]
 
-    await bench.until(is_gone, "a phone that left is still among the stations", seconds=_JOINS)
+    await bench.until(
+        is_gone, "a phone that left is still among the stations", seconds=bench.environment.shows_within
+    )
 
 
 @check(SoftAp, "start", disturbs=True, seconds=300)

@@ -13,9 +13,6 @@ from qiot.model import Credentials, IpConfig, Reason, show_ssid
 
 __all__ = ["back", "earlier", "fails", "home", "join", "offered", "status"]
 
-_COMES_BACK = 60.0
-"""Seconds for the earlier network to be back: it may have to be joined again."""
-
 
 def home(bench: Bench) -> Credentials:
     """The network to join, where the environment offers one."""
@@ -66,7 +63,7 @@ async def earlier(bench: Bench, wifi: Wifi) -> WifiStatus:
 
 
 async def back(bench: Bench, wifi: Wifi, before: WifiStatus) -> None:
-    """The station has to be where it was, at the latest in a minute."""
+    """The station has to be where it was; it may have to be joined again."""
     now = before
 
     async def is_back() -> bool:
@@ -76,7 +73,7 @@ async def back(bench: Bench, wifi: Wifi, before: WifiStatus) -> None:
         return same and (not before.connected or now.ssid == before.ssid)
 
     try:
-        await bench.until(is_back, "", seconds=_COMES_BACK)
+        await bench.until(is_back, "", seconds=bench.environment.shows_within)
     except Broken:
         where, is_now = _shown(before), _shown(now)
         raise Broken(f"the earlier network is not back: it was {where}, it is {is_now}") from None

@@ -27,7 +27,7 @@ async def _stays_up(bench: Bench, when: str) -> None:
     async def is_up() -> bool:
         return await _on_the_air(bench) is not False
 
-    await bench.until(is_up, f"the access point is gone {when}", seconds=20.0)
+    await bench.until(is_up, f"the access point is gone {when}", seconds=bench.environment.shows_within)
 
 
 @check(Platform, "capabilities", disturbs=True, seconds=300)
