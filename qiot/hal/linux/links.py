@@ -170,7 +170,7 @@ class Links:
     async def _all_addresses(self) -> Sequence[tuple[int, str, int]]:
         from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 
-        message = ifaddrmsg()
+        message: Any = ifaddrmsg()
         message["family"] = socket.AF_INET
         found = []
         for packet in await self._netlink.ask(message, _GET_ADDRESS, dump=True):
@@ -183,7 +183,7 @@ class Links:
     async def _change_address(self, name: str, address: str, prefix: int, kind: int, fine: int) -> None:
         from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 
-        message = ifaddrmsg()
+        message: Any = ifaddrmsg()
         message["family"] = socket.AF_INET
         message["index"] = index_of(name)
         message["prefixlen"] = prefix

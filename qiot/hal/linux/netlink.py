@@ -239,7 +239,7 @@ async def find_family(netlink: Netlink, name: str) -> Family:
     message["version"] = 1
     message["attrs"] = [("CTRL_ATTR_FAMILY_NAME", name)]
     for packet in await netlink.ask(message, _CONTROLLER):
-        answer = ctrlmsg(packet.data)
+        answer: PyrouteMessage = ctrlmsg(packet.data)
         answer.decode()
         groups = answer.get_attr("CTRL_ATTR_MCAST_GROUPS") or []
         return Family(
