@@ -84,7 +84,7 @@ async def test_every_kind_of_network_is_told(bench: Bench, wireless: Nl80211, li
     )
     assert [(each.ssid, each.bssid) for each in found] == [(b"hides", hidden.bssid)]
     # It is still known, without a scan.
-    assert [each.bssid for each in await wireless.scan_results("wlan0")] == [hidden.bssid]
+    assert {each.bssid for each in await wireless.scan_results("wlan0")} == {hidden.bssid}
 
 
 @pytest.mark.duration(60)
@@ -256,9 +256,11 @@ from qiot.hal.linux.links import Links
 from qiot.hal.linux.nl80211 import Nl80211
 async def main():
     wireless, links = Nl80211(), Links()
-    assert (await wireless.interface("wlan0")).mode == "managed"
+    own = await wireless.interface("wlan0")
+    assert own.mode == "managed"
+    number = own.wiphy
     for verb in (
-        wireless.add_interface(0, "wlan0-mon", "monitor"),
+        wireless.add_interface(number, "wlan0-mon", "monitor"),
         wireless.set_mode("wlan0", "monitor"),
         wireless.set_frequency("wlan0", 2412),
         wireless.scan("wlan0", timeout=5),
@@ -330,7 +332,7 @@ async def test_links(bench: Bench, links: Links, wireless: Nl80211) -> None:
     assert (await wireless.interface("wlan0")).mac == MAC
     waiting = asyncio.ensure_future(links.wait_present("wlan0-second", 20))
     other = Nl80211()
-    await other.add_interface(0, "wlan0-second", "managed")
+    await other.add_interface((await other.interface("wlan0")).wiphy, "wlan0-second", "managed")
     await waiting
     waiting = asyncio.ensure_future(links.wait_gone("wlan0-second", 20))
     await other.remove_interface("wlan0-second")

@@ -158,5 +158,5 @@ class Monitor:
 
 
 def _in_use(interface: WirelessInterface) -> bool:
-    """Joined, or an access point."""
-    return interface.ssid is not None and interface.frequency is not None
+    """Joined, about to be, or an access point: it has a channel."""
+    return interface.frequency is not None

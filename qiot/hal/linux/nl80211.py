@@ -8,6 +8,8 @@ import errno
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+import attrs
+
 from qiot.errors import HalError, MediumError
 from qiot.hal.linux.links import Links
 from qiot.hal.linux.netlink import WIRELESS, Family, Netlink, find_family
@@ -26,6 +28,7 @@ from qiot.hal.linux.nl80211_answers import (
 from qiot.hal.linux.nl80211_messages import message_class
 from qiot.hal.linux.refusals import index_of, refusals
 from qiot.model import Band, Reason
+from qiot.protocols.air.elements import ssid_of
 
 __all__ = ["Bss", "ModeLimit", "Nl80211", "RadioChannel", "Wiphy", "WirelessInterface"]
 
@@ -52,6 +55,7 @@ _SCAN_ENDS: Final = frozenset({_NEW_SCAN_RESULTS, _SCAN_ABORTED})
 _SCAN_FLUSH: Final = 0x02
 _WIDTH_20_NO_HT: Final = 0
 _P2P_DEVICE: Final = "p2p device"
+_STATION: Final = "managed"
 
 _FAMILY: Final = "nl80211"
 _OLD: Final = 10.0
@@ -84,7 +88,7 @@ class Nl80211:
             return read_wiphy(interface, [each for each in answers if each.get_attr("WIPHY") == index])
 
     async def interfaces(self, wiphy: int | None = None) -> Sequence[WirelessInterface]:
-        """Every interface, or those of one radio."""
+        """Every interface, or those of one radio; of a joined station the name may be missing here."""
         with refusals("the wireless interfaces"):
             answers = await self._ask(_message(_GET_INTERFACE), dump=True)
         # Some have no network interface, such as "p2p device".
@@ -122,7 +126,12 @@ class Nl80211:
         """One interface."""
         with refusals(name, name):
             request = _message(_GET_INTERFACE, INTERFACE=index_of(name))
-            return read_interface((await self._ask(request))[0])
+            own = read_interface((await self._ask(request))[0])
+        if own.mode != _STATION or own.frequency is None or own.ssid is not None:
+            return own
+        # The kernel itself does not know the name where wpa_supplicant does authentication and association.
+        joined = (each for each in await self.scan_results(name) if each.associated)
+        return attrs.evolve(own, ssid=next((ssid_of(each.elements) for each in joined), None) or None)
 
     async def add_interface(self, wiphy: int, name: str, mode: str, *, mac: bytes | None = None) -> None:
         """Make an interface.
