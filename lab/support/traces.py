@@ -8,6 +8,7 @@ from lab.support.programs import run
 
 __all__ = ["traces"]
 
+_NETNS = "/run/netns"  # ip makes it a mount with the first namespace, and leaves it
 _PHYS = Path("/sys/class/ieee80211")
 
 
@@ -24,10 +25,11 @@ def traces() -> dict[str, list[str]]:
             continue
         if words[0]:  # the kernel's own have none
             programs.append(b" ".join(words).decode(errors="replace").strip())
+    mounts = Path("/proc/mounts").read_text().splitlines()
     return {
         "programs": sorted(programs),
         "interfaces": sorted(run(["ip", "-brief", "address", "show"]).splitlines()),
         "namespaces": sorted(run(["ip", "netns", "list"]).splitlines()),
         "radios": sorted(path.name for path in _PHYS.iterdir()) if _PHYS.exists() else [],
-        "mounts": sorted(Path("/proc/mounts").read_text().splitlines()),
+        "mounts": sorted(line for line in mounts if line.split()[1] != _NETNS),
     }
