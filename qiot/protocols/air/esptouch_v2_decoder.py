@@ -184,7 +184,7 @@ class EspTouchV2Decoder(Decoder):
         if body is None or body == self._done:
             return None
         content = self._open(body)
-        if content is None:
+        if content is None or not _has_octets_as_told(body.head, body.fields[-1], *content):
             return None
         self._done = body
         password, reserved = content
@@ -242,6 +242,12 @@ class EspTouchV2Decoder(Decoder):
             missing=tuple(evidence.missing()),
             wrong_checksums=evidence.wrong_checksums,
         )
+
+
+def _has_octets_as_told(head: Head, ssid: bytes, password: bytes, reserved: bytes) -> bool:
+    """The head says of each field whether an octet of it needs eight bits; so a wrong one betrays itself."""
+    needs = tuple(any(octet > 0x7F for octet in field) for field in (ssid, password, reserved))  # noqa: PLR2004
+    return needs == head.wide
 
 
 def _share_of_symbols(recent: Recent, overhead: int, count: int) -> float:

@@ -1,7 +1,7 @@
 """What is known of one ESP-TOUCH v2 round: bit planes of blocks, gathered over rounds and directions.
 
 The head says how many blocks of which kind follow, and every block has a CRC. A plane counts where it was
-heard for certain, or twice; what contradicts it takes that away again.
+heard for certain, or twice in a row.
 """
 
 from __future__ import annotations
@@ -156,15 +156,14 @@ class Evidence:
         """Six bits of a block; True where they may make a difference."""
         planes = self._planes.setdefault(found.sequence, [None] * PLANES)
         known = planes[found.plane]
-        weight = CERTAIN if found.certain else 1
-        if known is None or (known.bits != found.bits and known.weight <= weight):
-            planes[found.plane] = _Plane(found.bits, weight)
-        elif known.bits == found.bits:
-            if known.weight >= CERTAIN:
-                return False
-            known.weight += weight
+        if known is None:
+            planes[found.plane] = _Plane(found.bits, CERTAIN if found.certain else 1)
+        elif known.weight >= CERTAIN:
+            return False  # what is certain is not changed: `contradicts` comes first
+        elif known.bits != found.bits:
+            planes[found.plane] = _Plane(found.bits, CERTAIN if found.certain else 1)
         else:
-            known.weight -= weight
+            known.weight += 1
         self._blocks.pop(found.sequence, None)
         if found.sequence == HEAD:
             self._head = None

@@ -78,6 +78,7 @@ class Places:
         self._unbroken = 0
         self._sequence = HEAD
         self._plane = PLANES
+        self._believed = False
 
     # --- headers -------------------------------------------------------------------------------------------
 
@@ -99,10 +100,9 @@ class Places:
     ) -> tuple[bool, Sequence[Found]]:
         found: list[Found] = []
         if not sure:
-            if self._plane == PLANES - 1:
-                found += self._confirmed()
-            self._sequence, self._plane, self._before, self._last = sequence, -1, None, None
-            return True, found
+            return True, self._header_by_arrival(sequence)
+        if self._last is not None and place <= self._last:
+            return True, ()  # sent before what was heard last: too late
         fits = True
         possible: list[int] = list(positions)
         gap = self._round + 1 if self._last is None else place - self._last
@@ -121,6 +121,15 @@ class Places:
         self._highest = max(one for one in possible if one < self._lowest + _SYNCS)
         self._before = None
         return fits, [*found, *self._settled(place)]
+
+    def _header_by_arrival(self, sequence: int) -> Sequence[Found]:
+        """Without usable numbers: believed where it comes again, or where the last block leads to it."""
+        found = self._confirmed() if self._plane == PLANES - 1 else ()
+        following = self._sequence + 1 if self._sequence + 1 in self._headers else HEAD
+        leads = self._plane >= 0 and sequence == following
+        self._believed = leads or (sequence == self._sequence and (self._believed or self._plane < 0))
+        self._sequence, self._plane, self._before, self._last = sequence, -1, None, None
+        return found
 
     def _settled(self, place: int) -> list[Found]:
         """What waited for the header at `place` and has its block now."""
@@ -144,9 +153,10 @@ class Places:
             self._wait(_Waiting(place, plane, bits, -self._round, self._round))
             return ()
         gap = place - self._last
-        if gap > self._round:
-            self._last, self._before = None, None
-            self._waiting.clear()
+        if not 0 < gap <= self._round:
+            if gap > 0:
+                self._last, self._before = None, None
+                self._waiting.clear()
             return ()
         lowest, highest = self._lowest + 1, self._highest + gap
         possible = self._between(self._data[plane], lowest, highest)
@@ -169,7 +179,7 @@ class Places:
     def _after_header(self, plane: int, bits: int) -> Sequence[Found]:
         """Without usable numbers: of the last header, as long as the planes go up."""
         before, self._plane = self._plane, plane if plane > self._plane else PLANES
-        if plane <= before:
+        if plane <= before or not self._believed:
             self._before = None
             return ()
         heard = Found(self._sequence, plane, bits)

@@ -53,7 +53,18 @@ class Heard:
 class Order:
     """Puts the frames of one track in order and drops what was heard before."""
 
-    __slots__ = ("_clashes", "_last", "_length", "_others", "_recent", "_tid", "_time", "_trust", "last")
+    __slots__ = (
+        "_clashes",
+        "_last",
+        "_length",
+        "_others",
+        "_passed",
+        "_recent",
+        "_tid",
+        "_time",
+        "_trust",
+        "last",
+    )
 
     def __init__(self) -> None:
         self.last = -1
@@ -64,6 +75,7 @@ class Order:
         self._trust = _TRUST_START
         self._recent: list[tuple[int, int]] = []
         self._others: set[int] = set()
+        self._passed: list[int] = []
         self._clashes = 0
 
     def skip(self, sequence: int, tid: int | None) -> None:
@@ -93,7 +105,9 @@ class Order:
         if ahead == 0:
             return self._again(seen)
         if ahead >= _MODULUS - _LATEST and self.sure:
-            return self._late(seen, self.last - (_MODULUS - ahead))
+            late = _MODULUS - ahead
+            others = sum(0 < (self._last - other) % _MODULUS < late for other in self._passed)
+            return self._late(seen, self.last - late + others)
         if ahead <= _NEAR:
             self._trust = min(_TRUST_MAX, self._trust + 1)
         elif ahead > _MODULUS // 2:
@@ -127,7 +141,9 @@ class Order:
         self.last = place
         if self._others:
             ahead = (seen.sequence - self._last) % _MODULUS
-            self._others = {other for other in self._others if (other - self._last) % _MODULUS > ahead}
+            later = {other for other in self._others if (other - self._last) % _MODULUS > ahead}
+            self._passed = [*self._passed, *(self._others - later)][-_LATEST:]
+            self._others = later
         self._last = seen.sequence
         self._tid = seen.tid
         self._time = seen.time

@@ -70,6 +70,15 @@ def test_numbers_of_other_frames_are_left_out() -> None:
     assert order.place(frame(15)) == 3
 
 
+def test_a_late_frame_finds_its_place_among_others() -> None:
+    order = Order()
+    places = [order.place(frame(10))]
+    order.skip(12, None)
+    order.skip(14, None)
+    places += [order.place(frame(sequence, sequence)) for sequence in (15, 13, 11)]
+    assert places == [0, 3, 2, 1]
+
+
 def test_numbers_that_are_used_twice_are_counted_apart() -> None:
     order = Order()
     places = []
@@ -168,6 +177,25 @@ def test_all_protocols_at_once_on_one_channel() -> None:
         AIRKISS: (b"three", 2),
         REALTEK: (b"four", 3),
     }
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_late_retries_and_duplicates_do_no_harm(number: int) -> None:
+    """Block acknowledgements let lost frames come after later ones."""
+    secret = Secret(b"pass1234word")
+    encoder = (
+        EspTouch(b"one", secret, ACCESS_POINT, "192.168.1.2"),
+        EspTouchV2(b"two", secret, ACCESS_POINT, random.Random(1).randbytes),
+        AirKiss(b"three", secret, 99),
+    )[number]
+    for seed in range(5):
+        randomness = random.Random(seed)
+        casts = itertools.islice(encoder.casts(), 1800)
+        heard = list(Channel(randomness, loss=0.2, others=10, retries=0.2).carry(casts))
+        for index in sorted(randomness.sample(range(len(heard) - 10), len(heard) // 12)):
+            late = attrs.evolve(heard.pop(index), retry=True)
+            heard.insert(index + randomness.randrange(1, 8), late)
+        assert [result.credentials.password for result in results(heard)] == [secret]
 
 
 def test_two_phones_and_a_neighbour_do_not_mix() -> None:
