@@ -34,6 +34,7 @@ __all__ = [
     "code_lengths",
     "espressif_order",
     "every_fifth_order",
+    "following_codes",
     "octet_of_first",
     "octet_of_third",
     "plain_order",
@@ -54,6 +55,8 @@ GUIDE_TIME: Final = 2.0
 DATA_TIME: Final = 4.0
 SEND_TIME: Final = 45.0
 _GROUP: Final = 3
+_FOLLOWING_MIN: Final = 4
+"""Codes whose followers were heard before a known order is looked for."""
 _MULTICAST_GROUPS: Final = 100
 
 
@@ -118,6 +121,23 @@ def plain_order(total: int) -> list[int]:
 
 ORDERS: Final = (espressif_order, every_fifth_order, after_header_order, plain_order)
 """The orders that encoders are known to use. A receiver may use them to place what it heard, and need not."""
+
+
+def following_codes(total: int, heard: dict[int, int]) -> dict[int, int]:
+    """What follows what in the known orders that agree with all that was heard, as far as they agree."""
+    if len(heard) < _FOLLOWING_MIN:
+        return {}
+    fitting = []
+    for order_of in ORDERS:
+        order = order_of(total)
+        following = dict(zip(order, order[1:] + order[:1], strict=True))
+        if all(following.get(one) == other for one, other in heard.items()):
+            fitting.append(following)
+    if not fitting:
+        return {}
+    return {
+        one: other for one, other in fitting[0].items() if all(order.get(one) == other for order in fitting)
+    }
 
 
 @attrs.frozen

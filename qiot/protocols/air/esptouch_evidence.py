@@ -16,8 +16,8 @@ from qiot.protocols.air.crc import crc8
 from qiot.protocols.air.esptouch import (
     BSSID_SIZE,
     HEADER,
-    ORDERS,
     PASSWORD_MAX,
+    following_codes,
     octet_of_first,
     octet_of_third,
 )
@@ -36,7 +36,6 @@ _VERIFIED_SHARE: Final = 0.5
 _ROUNDS_WITHOUT_SSID: Final = 3
 _MARKS_WITHOUT_SSID: Final = 8
 _ROUNDS_WITHOUT_BSSID: Final = 2
-_FOLLOWING_MIN: Final = 4
 
 
 @attrs.frozen
@@ -123,7 +122,7 @@ class Evidence:
         size = (None if shape is None else shape[0], len(self._heard_following))
         if size != self._guessed_for:
             self._guessed_for = size
-            self._guess = {} if shape is None else _order_that_fits(shape[0], self._heard_following)
+            self._guess = {} if shape is None else following_codes(shape[0], self._heard_following)
         return self._guess.get(index)
 
     def agrees(self, index: int, value: int, *, is_third: bool) -> bool:
@@ -315,20 +314,3 @@ def _datum(octets: bytes, password_length: int, ssid: bytes | None, bssid: bytes
         ip=octets[_IP:HEADER],
         total=octets[_TOTAL],
     )
-
-
-def _order_that_fits(total: int, heard: dict[int, int]) -> dict[int, int]:
-    """What follows what in the known orders that agree with all that was heard, as far as they agree."""
-    if len(heard) < _FOLLOWING_MIN:
-        return {}
-    fitting = []
-    for order_of in ORDERS:
-        order = order_of(total)
-        following = dict(zip(order, order[1:] + order[:1], strict=True))
-        if all(following.get(one) == other for one, other in heard.items()):
-            fitting.append(following)
-    if not fitting:
-        return {}
-    return {
-        one: other for one, other in fitting[0].items() if all(order.get(one) == other for order in fitting)
-    }

@@ -1,8 +1,8 @@
 """What a decoder is told of one frame in the air, whatever header it came with.
 
 Nobody outside the network can read the frames; what is left is who sent them, to which group address, how
-long they are and in what order. Frames that say nothing of the kind (to one station, management, control)
-make no observation.
+long they are and in what order. Of frames that say nothing of the kind (to one station, management) only the
+sequence number matters, and not even that has to be told.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Direction(enum.Enum):
 
 @attrs.frozen
 class Observation:
-    """One data frame to a group address.
+    """One data frame, to a group address as a rule; of one to a station only the number is looked at.
 
     Attributes:
         transmitter: Source address (SA), six octets: the phone, on both halves of the way.
         bssid: The access point, six octets.
         direction: To the access point, or sent on by it.
-        destination: Destination address (DA), six octets, the group bit set.
+        destination: Destination address (DA), six octets.
         length: Octets of the frame body: the frame without its FCS and without its MAC header, of which the
             fourth address, QoS control, HT control and mesh control are part. What is left beside the
             datagram is LLC, IP, UDP and what the cipher adds.

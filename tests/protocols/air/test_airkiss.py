@@ -187,15 +187,15 @@ def test_both_directions_are_faster_than_one() -> None:
                 others=10,
                 sequence=randomness.randrange(4096),
                 start=0.002 if direction is Direction.FROM_AP else 0,
-            ).carry(encoder().casts())
+            ).carry(itertools.islice(encoder().casts(), 2500))
             for direction in directions
         ]
         return first(merged(*heard))[1]
 
-    seeds = range(8)
+    seeds = range(7)
     both = sorted(time(seed, Direction.TO_AP, Direction.FROM_AP) for seed in seeds)
     one = sorted(time(seed, Direction.TO_AP) for seed in seeds)
-    assert both[4] < one[4]
+    assert both[3] < one[3]
 
 
 def test_a_capture_without_sequence_numbers_is_decoded() -> None:
@@ -213,9 +213,9 @@ def test_a_start_in_the_middle_waits_for_the_guide_and_no_longer() -> None:
 def test_a_phone_that_starts_over_is_heard_again() -> None:
     wrong = encoder(password=b"pass1234work", random_byte=7, pacing=BRIEF)
     right = encoder(random_byte=99, pacing=BRIEF)
-    for seed, cut in itertools.product(range(5), (120, 160, 190, 400)):
+    for seed, cut in itertools.product(range(4), (120, 160, 190, 400)):
         before = itertools.islice(wrong.casts(), cut)
-        lengths = [cast.length for cast in before] + [cast.length for cast in right.casts()]
+        lengths = [cast.length for cast in (*before, *itertools.islice(right.casts(), 1500))]
         heard = Channel(random.Random(seed), loss=0.3).carry(sent(lengths, 0.004))
         found = [(result.credentials.password.reveal(), result.fields["random"]) for result in results(heard)]
         assert found[-1] == (b"pass1234word", 99)

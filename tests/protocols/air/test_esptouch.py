@@ -201,15 +201,15 @@ def test_both_directions_are_faster_than_one() -> None:
                 others=10,
                 sequence=randomness.randrange(4096),
                 start=0.002 if direction is Direction.FROM_AP else 0,
-            ).carry(encoder().casts())
+            ).carry(itertools.islice(encoder().casts(), 2500))
             for direction in directions
         ]
         return first(merged(*heard))[1]
 
-    seeds = range(8)
+    seeds = range(7)
     both = sorted(time(seed, Direction.TO_AP, Direction.FROM_AP) for seed in seeds)
     one = sorted(time(seed, Direction.TO_AP) for seed in seeds)
-    assert both[4] < one[4]
+    assert both[3] < one[3]
 
 
 def test_a_capture_without_sequence_numbers_is_decoded() -> None:
@@ -232,7 +232,7 @@ def test_a_phone_that_starts_over_is_heard_again() -> None:
     wrong, right = encoder(password=b"pass1234work"), encoder(password=b"pass1234word")
     for cut in (350, 700, 1200):
         before = itertools.islice(wrong.casts(), cut)
-        lengths = [cast.length for cast in before] + [cast.length for cast in right.casts()]
+        lengths = [cast.length for cast in (*before, *itertools.islice(right.casts(), 2500))]
         passwords = [
             result.credentials.password.reveal()
             for result in results(Channel(random.Random(cut), loss=0.2).carry(sent(lengths, 0.008)))

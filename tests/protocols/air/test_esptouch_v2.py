@@ -173,7 +173,7 @@ def test_a_capture_without_sequence_numbers_is_decoded() -> None:
 def test_a_phone_that_starts_over_is_heard_again(cut: int) -> None:
     wrong, right = encoder(password=b"pass1234work"), encoder(password=b"qass1234word")
     lengths = [cast.length for cast in itertools.islice(wrong.casts(), cut)]
-    lengths += [cast.length for cast in right.casts()]
+    lengths += [cast.length for cast in itertools.islice(right.casts(), 900)]
     for seed in range(10):
         heard = Channel(random.Random(seed), loss=0.3).carry(sent(lengths, 0.015))
         passwords = [result.credentials.password.reveal() for result in results(heard)]

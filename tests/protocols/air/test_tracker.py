@@ -280,15 +280,15 @@ def test_what_is_kept_is_bounded() -> None:
             )
             tracker.feed(seen)
 
-    hear(30, 4000)
-    hear(2000, 4000)
+    hear(30, 2000)
+    hear(2000, 3000)
     tracemalloc.start()
     try:
-        hear(30, 4000)
+        hear(30, 2000)
         gc.collect()
         before, _ = tracemalloc.get_traced_memory()
         for _ in range(3):
-            hear(30, 4000)
+            hear(30, 2000)
         gc.collect()
         after, _ = tracemalloc.get_traced_memory()
     finally:
