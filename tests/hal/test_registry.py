@@ -149,11 +149,12 @@ def test_an_interface_that_is_not_there_names_those_that_are() -> None:
 
 
 @pytest.mark.parametrize("kind", [Wifi, SoftAp])
-async def test_linux_says_plainly_what_this_version_has(kind: type) -> None:
+async def test_linux_without_a_radio_says_so(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qiot.hal.linux.platform._first_wireless", lambda: "")
     platform = open_platform("linux")
     with pytest.raises(NotSupportedError) as caught:
         platform.port(kind)
-    assert "only Udp and Storage" in str(caught.value)
+    assert "no wireless interface" in str(caught.value)
     assert "--hal mock" in caught.value.hint
     assert await platform.capabilities() == Capabilities()
 
@@ -161,7 +162,8 @@ async def test_linux_says_plainly_what_this_version_has(kind: type) -> None:
 # --- several --------------------------------------------------------------------------------------
 
 
-async def test_several_specs_are_one_platform(tmp_path: Path) -> None:
+async def test_several_specs_are_one_platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qiot.hal.linux.platform._first_wireless", lambda: "")
     platform = open_platform(PlatformSpec("linux", options={"state": str(tmp_path)}), "mock")
     udp = platform.port(Udp)
     assert type(udp).__module__ == "qiot.hal.linux.udp"
@@ -174,7 +176,7 @@ async def test_several_specs_are_one_platform(tmp_path: Path) -> None:
     await platform.close()
     with pytest.raises(Exception, match="closed"):
         await endpoint.receive()
-    with pytest.raises(NotSupportedError, match="linux"):
+    with pytest.raises(NotSupportedError, match="no wireless interface"):
         open_platform("linux", "linux").port(Wifi)
 
 

@@ -71,7 +71,7 @@ class Sniffer(abc.ABC):
     async def tune(self, channel: int) -> int:
         """Go to a channel; gives the channel read back from the radio.
 
-        It may differ: a station that is joined on the same radio holds the channel.
+        It may differ: a joined station or an access point on the same radio holds the channel.
 
         Raises:
             MediumError: The radio has no such channel, or `start` was not called.

@@ -1,4 +1,4 @@
-"""The Linux platform. This version has UDP and storage, no radio; `port` says so."""
+"""The Linux platform as a whole: which ports this host has, and who runs them."""
 
 from __future__ import annotations
 
@@ -7,55 +7,82 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from qiot.errors import MediumError, NotSupportedError
+from qiot.errors import ConfigurationError, MediumError, NotSupportedError
 from qiot.hal.contract import Capabilities, Platform, PortT, Storage, Udp
 from qiot.hal.linux.storage import FileStorage, default_folder
 from qiot.hal.linux.udp import SocketUdp
+from qiot.hal.linux.wireless import MANAGERS, Wireless
 from qiot.hal.registry import PlatformSpec
 
 __all__ = ["LinuxPlatform"]
 
 
 class LinuxPlatform(Platform):
-    """A Linux host: `linux`, or `linux:IFACE` for one interface.
+    """A Linux host: `linux:IFACE`, or `linux` for its first wireless interface.
 
-    Options: `state=DIR`, the folder of what survives a reboot (/var/lib/qiot for root, else the user's state
-    folder).
+    Options:
+        `state=DIR`: The folder of what survives a reboot (default: /var/lib/qiot for root, else the user's).
+        `country=CC`: The country whose radio rules hold, two letters of ISO 3166-1.
+        `ap_sta=yes|no`: Whether access point and station run together; without it the driver is asked.
+        `manager=networkmanager|wpa_supplicant`: Who runs the interface; without it, who does is found out.
 
     Raises:
-        ConfigurationError: An unknown option.
+        ConfigurationError: An unknown option or value.
         MediumError: There is no such interface.
     """
 
     def __init__(self, spec: PlatformSpec) -> None:
-        spec.expect("state")
+        spec.expect("state", "country", "ap_sta", "manager")
+        interface = spec.argument or _first_wireless()
         if spec.argument:
             _check_interface(spec.argument)
-        folder = spec.options.get("state")
+        folder = Path(spec.options["state"]) if spec.options.get("state") else default_folder()
         self._udp = SocketUdp()
-        self._storage = FileStorage(Path(folder) if folder else default_folder())
-        self._ports: Mapping[type, object] = {Udp: self._udp, Storage: self._storage}
+        self._storage = FileStorage(folder)
+        self._ports: dict[type, object] = {Udp: self._udp, Storage: self._storage}
+        self._wireless: Wireless | None = None
+        country, ap_sta = _country(spec.options.get("country")), _yes_or_no(spec.options, "ap_sta")
+        manager = _manager(spec.options.get("manager"))
+        if interface:
+            self._wireless = Wireless(interface, folder, country=country, ap_sta=ap_sta, manager=manager)
+            self._ports.update(self._wireless.ports)
 
     async def capabilities(self) -> Capabilities:
-        """Nothing: no radio is driven in this version."""
-        return Capabilities()
+        """What the radio and the programs of this host can do, as they say now."""
+        return Capabilities() if self._wireless is None else await self._wireless.capabilities()
 
     def port(self, kind: type[PortT]) -> PortT:
-        """`Udp` or `Storage`."""
-        if kind not in self._ports:
+        """`Udp`, `Storage`, and with a wireless interface `Wifi`, `SoftAp`, `Sniffer`, `Injector`."""
+        if kind in self._ports:
+            return cast(PortT, self._ports[kind])
+        if self._wireless is None:
             raise NotSupportedError(
-                f"{kind.__name__}: in this version the linux platform has only Udp and Storage, no radio",
-                hint="Use --hal mock: its radio is simulated, its UDP sockets are real.",
+                f"{kind.__name__}: this machine has no wireless interface",
+                hint="Plug one in and name it, as in --hal linux:wlan0; or use --hal mock.",
             )
-        return cast(PortT, self._ports[kind])
+        raise NotSupportedError(
+            f"{kind.__name__}: the linux platform has no such port in this version",
+            hint="Use --method soft_ap.",
+        )
 
     async def recover(self) -> None:
-        """Remove what saves that were killed left behind."""
+        """Remove what killed saves left, and put back what a killed process changed on the interface."""
         await self._storage.clean_up()
+        if self._wireless is not None:
+            await self._wireless.recover()
 
     async def close(self) -> None:
-        """Close every endpoint."""
-        await self._udp.close()
+        """Take the access point down, undo a try that was not settled, close every endpoint."""
+        try:
+            if self._wireless is not None:
+                await self._wireless.close()
+        finally:
+            await self._udp.close()
+
+
+def _first_wireless() -> str:
+    found = [name for _, name in socket.if_nameindex() if Path("/sys/class/net", name, "phy80211").exists()]
+    return min(found, default="")
 
 
 def _check_interface(name: str) -> None:
@@ -65,3 +92,26 @@ def _check_interface(name: str) -> None:
             f"there is no network interface {name!r}",
             hint=f"Here are: {', '.join(sorted(present)) or 'none'}.",
         )
+
+
+def _country(given: str | None) -> str | None:
+    if given is None or given == "00" or (len(given) == 2 and given.isascii() and given.isalpha()):  # noqa: PLR2004
+        return given and given.upper()
+    raise ConfigurationError(
+        f"--hal linux: country={given!r} is no country", hint="Give two letters of ISO 3166-1, such as DE."
+    )
+
+
+def _yes_or_no(given: Mapping[str, str], key: str) -> bool | None:
+    value = given.get(key)
+    if value in (None, "yes", "no"):
+        return None if value is None else value == "yes"
+    raise ConfigurationError(f"--hal linux: {key}={value!r} is neither yes nor no")
+
+
+def _manager(given: str | None) -> str | None:
+    if given is None or given in MANAGERS:
+        return given
+    raise ConfigurationError(
+        f"--hal linux: there is no manager {given!r}", hint=f"Known are {', '.join(MANAGERS)}."
+    )
