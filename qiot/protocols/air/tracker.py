@@ -13,6 +13,7 @@ from qiot.model import Secret
 from qiot.protocols.air.airkiss import BLOCK
 from qiot.protocols.air.airkiss_decoder import AirKissDecoder
 from qiot.protocols.air.decoder import Decoder
+from qiot.protocols.air.dot11 import Header
 from qiot.protocols.air.esptouch_decoder import EspTouchDecoder
 from qiot.protocols.air.esptouch_v2 import KEY_SIZE
 from qiot.protocols.air.esptouch_v2_decoder import EspTouchV2Decoder
@@ -85,6 +86,46 @@ class Tracker:
             results.extend(self._decode(station, waiting))
         station.waiting.clear()
         return results
+
+    def hear(self, header: Header, channel: int | None, time: float) -> Sequence[Decoded]:
+        """Take any frame by its header, the check sum left out; `feed` or `skip`, as it deserves.
+
+        Args:
+            header: What `dot11.parse_header` says. Its `total` is the length in the air: for a frame that the
+                capture has cut off, that has to be put right.
+            channel: Where it was heard, if known.
+            time: When, in monotonic seconds.
+        """
+        if header.sequence is None or header.transmitter is None:
+            return ()
+        if (
+            header.carries_data
+            and not header.fragmented
+            and header.to_ds is not header.from_ds
+            and header.destination is not None
+            and header.source is not None
+            and header.bssid is not None
+            and header.group_addressed
+        ):
+            return self.feed(
+                Observation(
+                    transmitter=header.source,
+                    bssid=header.bssid,
+                    direction=Direction.TO_AP if header.to_ds else Direction.FROM_AP,
+                    destination=header.destination,
+                    length=header.body,
+                    sequence=header.sequence,
+                    fragment=0,
+                    retry=header.retry,
+                    tid=header.tid,
+                    channel=channel,
+                    time=time,
+                )
+            )
+        if header.transmitter in self.senders and (header.carries_data or header.tid is None):
+            # QoS frames without data have no number of their own (IEEE 802.11, 10.3.2.14).
+            self.skip(header.transmitter, header.sequence, header.tid)
+        return ()
 
     @property
     def senders(self) -> Container[bytes]:

@@ -14,6 +14,7 @@ from qiot.errors import ConfigurationError
 from qiot.model import Secret
 from qiot.protocols.air.airkiss import AirKiss
 from qiot.protocols.air.alignment import Aligned, align
+from qiot.protocols.air.dot11 import parse_header
 from qiot.protocols.air.esptouch import EspTouch
 from qiot.protocols.air.esptouch_v2 import EspTouchV2
 from qiot.protocols.air.observation import BROADCAST, Direction, Observation
@@ -238,6 +239,52 @@ def test_fragments_and_frames_to_one_station_are_no_symbols() -> None:
     assert not results([attrs.evolve(seen, destination=address) for seen in heard], tracker)
     assert tracker.frames == 0
     assert not tracker.progress()
+
+
+# --- frames as they are ------------------------------------------------------------------------------------
+
+
+def in_the_air(seen: Observation, *, qos: bool) -> bytes:
+    """The whole frame of an observation."""
+    to_ap = seen.direction is Direction.TO_AP
+    addresses = (
+        (seen.bssid, seen.transmitter, seen.destination)
+        if to_ap
+        else (seen.destination, seen.bssid, seen.transmitter)
+    )
+    control = bytes((0x88 if qos else 0x08, (1 if to_ap else 2) | (0x08 if seen.retry else 0) | 0x40))
+    header = control + bytes(2) + b"".join(addresses) + (seen.sequence << 4).to_bytes(2, "little")
+    return header + (bytes(2) if qos else b"") + bytes(seen.length)
+
+
+def test_headers_of_frames_do_as_well() -> None:
+    """To the AP with QoS, from it without; beacons and frames to one station count numbers."""
+    address, encoder = phone(1)
+    casts = list(itertools.islice(encoder.casts(), 1200))
+    tracker, found = Tracker(), []
+    both = merged(
+        *(
+            Channel(
+                random.Random(number),
+                loss=0.2,
+                others=20,
+                phone=address,
+                direction=direction,
+                start=number / 500,
+            ).carry(casts)
+            for number, direction in enumerate(Direction)
+        )
+    )
+    for seen in both:
+        header = parse_header(in_the_air(seen, qos=seen.direction is Direction.TO_AP))
+        found += tracker.hear(header, 6, seen.time)
+    (result,) = found
+    assert result.credentials.password == Secret(b"pass1234word")
+    assert {progress.directions for progress in tracker.progress()} == {frozenset(Direction)}
+    assert ACCESS_POINT in tracker.senders
+    beacon = b"\x80\0\0\0" + BROADCAST + ACCESS_POINT * 2 + b"\0\1" + bytes(40)
+    assert tracker.hear(parse_header(beacon), 6, both[-1].time) == ()
+    assert tracker.hear(parse_header(b"\xd4\0\0\0" + address), 6, both[-1].time) == ()  # an ACK
 
 
 # --- memory ------------------------------------------------------------------------------------------------
