@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from qiot.hal.conformance.command import _parser as conformance_parser
 from qiot.model import Failure, Reason, Step
 from qiot.samples import dynreg_dev_sample, property_sample, wifi_config_sample
 from qiot.testbed.cloud.__main__ import _parser as cloud_parser
@@ -25,6 +26,7 @@ PARSERS = {
     "qiot.samples.wifi_config_sample": wifi_config_sample.make_parser(),
     "qiot.samples.dynreg_dev_sample": dynreg_dev_sample.make_parser(),
     "qiot.samples.property_sample": property_sample.make_parser(),
+    "qiot.hal.conformance": conformance_parser(),
     "qiot.testbed.cloud": cloud_parser(),
     "qiot.testbed.phone": phone_parser(),
 }
