@@ -22,6 +22,8 @@ __all__ = ["Station", "Stations", "Track"]
 STRANGERS_MAX: Final = 256
 PHONES_MAX: Final = 16
 TRACKS_MAX: Final = 6
+SILENT_TIME: Final = 10.0
+"""Seconds after which a phone may make room for another one, however far it was."""
 BUSY_FRAMES: Final = 8
 BUSY_TIME: Final = 2.0
 """So many frames to group addresses within so many seconds make a station worth a decoder's time."""
@@ -53,6 +55,7 @@ class Station:
         waiting: Its last frames, until it is worth decoders.
         decoders: One for each protocol, once it is.
         kept: Something was recognised of it.
+        time: When it was heard last.
         heard_on: The track of its last frame.
         is_new: It has tracks whose senders are not known to `Stations` yet.
     """
@@ -61,11 +64,13 @@ class Station:
     waiting: deque[Heard] = attrs.field(factory=lambda: deque(maxlen=BUSY_FRAMES))
     decoders: Sequence[Decoder] = ()
     kept: bool = False
+    time: float = 0.0
     heard_on: Track | None = None
     is_new: bool = False
 
     def hear(self, seen: Observation) -> Heard | None:
         """Put the frame in its track's order; None for one that was heard before."""
+        self.time = seen.time
         key = (seen.bssid, seen.direction, seen.destination == BROADCAST)
         track = self.tracks.get(key)
         if track is None:
@@ -130,11 +135,19 @@ class Stations:
         if station is None:
             return
         if len(self._phones) >= PHONES_MAX:
-            weakest = min(self._phones, key=lambda known: self._phones[known].weight())
-            del self._phones[weakest]
+            del self._phones[self._least(station.time)]
         station.kept = True
         self._phones[address] = station
         self._find_senders()
+
+    def _least(self, now: float) -> bytes:
+        """The phone that is missed least: silent for a while, else the one that is least far."""
+
+        def worth(address: bytes) -> tuple[bool, float]:
+            phone = self._phones[address]
+            return now - phone.time < SILENT_TIME, phone.weight()
+
+        return min(self._phones, key=worth)
 
     def _find_senders(self) -> None:
         self.senders.clear()

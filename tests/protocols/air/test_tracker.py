@@ -347,6 +347,16 @@ def test_what_is_kept_is_bounded() -> None:
     assert tracker.weight == 0
 
 
+def test_phones_that_are_done_make_room() -> None:
+    tracker = Tracker()
+    for number in range(2 * PHONES_MAX):
+        address, encoder = phone(number)
+        channel = Channel(random.Random(number), phone=address, start=20.0 * number)
+        assert len(results(channel.carry(itertools.islice(encoder.casts(), 500)), tracker)) == 1
+    assert len(tracker.progress()) == PHONES_MAX
+    assert {progress.weight for progress in tracker.progress()} == {1.0}
+
+
 def test_weight_and_progress_lead_to_the_nearest() -> None:
     tracker = Tracker()
     assert tracker.weight == 0
