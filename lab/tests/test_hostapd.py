@@ -31,7 +31,7 @@ from lab.support.waiting import until
 
 STATE = Path("/run/device-state")
 UNDO = STATE / "undo-wlan0.json"
-SPEC = SoftApSpec("qcloud-ap ☕".encode(), Secret('12345678"#'))
+SPEC = SoftApSpec("qcloud-ap ☕".encode(), Secret("12345678"))
 FREQUENCIES = (2412, 2437, 2462, 5180)
 
 
