@@ -163,7 +163,8 @@ class AirKissDecoder(Decoder):
         """Look for whole sequences in the order of arrival."""
         arrived = track.arrived
         if symbol >= DATA and len(arrived) >= 2:  # noqa: PLR2004 - after both headers
-            arrived.append(symbol)
+            if len(arrived) <= 2 + SEQUENCE_OCTETS:
+                arrived.append(symbol)
             return
         if HEADER <= symbol < DATA and len(arrived) == 1:
             arrived.append(symbol)

@@ -139,6 +139,8 @@ class Order:
 
     def _take(self, seen: Observation, place: int) -> int:
         self.last = place
+        if seen.tid != self._tid:
+            self._others.clear()
         if self._others:
             ahead = (seen.sequence - self._last) % _MODULUS
             later = {other for other in self._others if (other - self._last) % _MODULUS > ahead}
