@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from qiot.errors import HalError, JoinError
@@ -14,7 +14,7 @@ from qiot.hal.linux.backends import StationBackend, Target
 from qiot.hal.linux.neighbourhood import Neighbourhood
 from qiot.hal.linux.radio import Radio
 from qiot.hal.linux.soft_ap import LinuxSoftAp
-from qiot.model import Credentials, IpConfig, Network, Reason, Secret, Security, show_ssid
+from qiot.model import Band, Credentials, IpConfig, Network, Reason, Secret, Security, show_ssid
 
 __all__ = ["LinuxWifi"]
 
@@ -69,15 +69,8 @@ class LinuxWifi(Wifi):
             deadline = clock() + timeout
             await self._soft_ap.make_room(None)
             backend = await self._backend()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    target = await self._find(credentials)
-                    await self._soft_ap.make_room(target.frequency)
-            except TimeoutError:
-                raise JoinError(
-                    f"{show_ssid(credentials.ssid)} was not found within {timeout:g} s",
-                    reason=Reason.JOIN_TIMEOUT,
-                ) from None
+            target = await self._find(credentials, deadline)
+            await self._soft_ap.make_room(target.frequency)
             return await backend.join(target, max(deadline - clock(), 0.0))
 
     async def rejoin(self, timeout: float) -> IpConfig:
@@ -96,36 +89,59 @@ class LinuxWifi(Wifi):
         """Where the station is now."""
         return await (await self._backend()).status()
 
-    async def _find(self, credentials: Credentials) -> Target:
+    async def _find(self, credentials: Credentials, deadline: float) -> Target:
+        """Look for the network until it is seen, everywhere was looked, or the time is over.
+
+        Raises:
+            JoinError: NO_SUCH_AP, JOIN_TIMEOUT where nothing could be looked at, or as `_choose`.
+        """
         ssid = credentials.ssid or b""
+        looked = False
+        try:
+            async with (
+                asyncio.timeout_at(deadline),
+                contextlib.aclosing(self._looks(ssid, credentials.channel)) as looks,
+            ):
+                async for networks, by_name in looks:
+                    looked = True
+                    network = _choose(credentials, networks)
+                    if network is not None:
+                        return await self._target(credentials, network, hidden=by_name)
+        except TimeoutError:
+            pass
+        raise JoinError(
+            f"{show_ssid(ssid)} is not in reach", reason=Reason.NO_SUCH_AP if looked else Reason.JOIN_TIMEOUT
+        )
+
+    async def _target(self, credentials: Credentials, network: Network, *, hidden: bool) -> Target:
+        frequencies = await self._frequencies(network.channel)
+        return Target(
+            ssid=network.ssid,
+            password=credentials.password,
+            security=network.security,
+            hidden=hidden,
+            bssid=network.bssid if network.bssid == credentials.bssid else None,
+            frequency=frequencies.get(network.band),
+        )
+
+    async def _frequencies(self, number: int | None) -> Mapping[Band, int]:
+        """MHz of the channel of this number in each band where it may be used."""
         channels = (await self._radio.nl80211.wiphy(self._radio.interface)).channels
-        frequencies = {(each.number, each.band): each.frequency for each in channels if not each.disabled}
-        hinted = [mhz for (number, _), mhz in frequencies.items() if number == credentials.channel]
-        async with contextlib.aclosing(self._looks(ssid, hinted)) as looks:
-            async for networks, by_name in looks:
-                network = _choose(credentials, networks)
-                if network is not None:
-                    return Target(
-                        ssid=ssid,
-                        password=credentials.password,
-                        security=network.security,
-                        hidden=by_name,
-                        bssid=network.bssid if network.bssid == credentials.bssid else None,
-                        frequency=frequencies.get((network.channel, network.band)),
-                    )
-        raise JoinError(f"{show_ssid(ssid)} is not in reach", reason=Reason.NO_SUCH_AP)
+        return {each.band: each.frequency for each in channels if each.number == number and not each.disabled}
 
     async def _looks(
-        self, ssid: bytes, hinted: Sequence[int]
+        self, ssid: bytes, channel: int | None
     ) -> AsyncGenerator[tuple[Sequence[Network], bool], None]:
         """What is seen where the hint says, in the last scan, everywhere; at last by asking for the name."""
         hears = self._neighbourhood
-        if self._soft_ap.is_up:
-            # A scan takes the radio off its channel, and the phone in our access point would wait in vain.
-            yield hears.recall(within=math.inf), False
-        if hinted:
+        # A scan takes the radio off its channel, and a phone in our access point would wait in vain.
+        known = hears.recall(within=math.inf) if self._soft_ap.is_up else ()
+        if known:
+            yield known, False
+        if hinted := [*(await self._frequencies(channel)).values()]:
             yield await hears.look_at(hinted), False
-        yield hears.recall(), False
+        if not known and (known := hears.recall()):
+            yield known, False
         for name in (None, ssid):
             async with contextlib.aclosing(hears.sweep(name)) as bands:
                 async for networks in bands:

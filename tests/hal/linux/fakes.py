@@ -50,6 +50,7 @@ class FakeNl80211:
         self.hiding: list[Network] = []
         self.scans: list[Scan] = []
         self.busy = False
+        self.slow_from: int | None = None
         self.added: list[str] = []
         self.joined: tuple[int, bytes] | None = None
         self.associated: list[bytes] = []
@@ -98,6 +99,8 @@ class FakeNl80211:
         del name, timeout
         if self.busy:
             raise MediumError("the radio is an access point", code=16)
+        if self.slow_from is not None and len(self.scans) >= self.slow_from:
+            await asyncio.Event().wait()  # for ever
         self.scans.append(Scan(tuple(ssids), tuple(frequencies)))
         await asyncio.sleep(0)
         heard = [*self.air, *(each for each in self.hiding if each.ssid in ssids)]

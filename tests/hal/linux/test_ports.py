@@ -140,6 +140,16 @@ async def test_no_such_access_point_is_said_after_several_looks(bench: Bench) ->
     assert bench.station.targets == []
 
 
+@pytest.mark.parametrize(("seconds", "reason"), [(0.05, Reason.NO_SUCH_AP), (0.0, Reason.JOIN_TIMEOUT)])
+async def test_when_the_time_is_over_it_says_whether_it_could_look(
+    bench: Bench, seconds: float, reason: Reason
+) -> None:
+    bench.kernel.slow_from = 1 if seconds else 0
+    with pytest.raises(JoinError) as caught:
+        await bench.wifi.join(home(), seconds)
+    assert caught.value.reason is reason
+
+
 @pytest.mark.parametrize("security", [Security.ENTERPRISE, Security.WEP, Security.UNKNOWN])
 async def test_what_cannot_be_joined_is_told_as_such(bench: Bench, security: Security) -> None:
     bench.kernel.air = [network(security=security)]
