@@ -75,7 +75,7 @@ FRAMES = st.builds(
 )
 
 
-@pytest.mark.parametrize("wanted", FILTERS, ids=str)
+@pytest.mark.parametrize("wanted", FILTERS, ids=lambda each: f"{sorted(each.kinds)}-{each.group_addressed}")
 @given(frame=FRAMES, length=st.sampled_from([8, 26, 36, 0x1A4]))
 def test_it_passes_what_the_headers_say(wanted: FrameFilter, frame: bytes, length: int) -> None:
     program = assemble(filter_program(wanted))
