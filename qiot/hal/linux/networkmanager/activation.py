@@ -26,6 +26,7 @@ class Activation:
         manager: NetworkManager.
         device: The device.
         interface: Its name.
+        sae: True where the network takes SAE.
 
     Attributes:
         association: What wpa_supplicant said of it.
@@ -35,13 +36,13 @@ class Activation:
         asks_for_password: True where NetworkManager found the password to be wrong, and wants another one.
     """
 
-    def __init__(self, manager: Manager, device: Device, interface: str) -> None:
+    def __init__(self, manager: Manager, device: Device, interface: str, *, sae: bool = False) -> None:
         self._manager = manager
         self._device = device
         self._interface = interface
         self._active = ""
         self._supplicant = ""
-        self.association = Association()
+        self.association = Association(sae=sae)
         self.state = DeviceState.DISCONNECTED
         self.device_reason: int | None = None
         self.active_reason: int | None = None

@@ -27,8 +27,11 @@ _LOOK_LIMIT: Final = 3.0
 """Seconds for one channel; where it takes longer, NetworkManager's own scan does it."""
 _REFUSALS: Final = 3
 """Refused associations that make it final: a router that steers to its other band refuses once or twice."""
-_CHALLENGE_FAILURE: Final = 15
-"""Status of an SAE confirm that did not fit: the password differs (IEEE 802.11, 12.4.7.6; table 9-50)."""
+_SAE_FAILURES: Final = frozenset({1, 15})
+"""Status of an SAE exchange with another password: challenge failure, or unspecified, as hostapd 2.10 says.
+
+A device that a filter keeps out gets the latter, too; a wrong password is the likelier of the two.
+"""
 _NO_REFUSAL: Final = frozenset({0, 30, 76, 77, 126, 127})
 """Status codes of a dance that goes on: success, come back later, and SAE's own (IEEE 802.11, table 9-50)."""
 
@@ -82,6 +85,9 @@ async def _scan_done(signals: Signals, path: str) -> None:
 class Association:
     """One join as wpa_supplicant sees it.
 
+    Args:
+        sae: True where the network takes SAE.
+
     Attributes:
         state: wpa_supplicant's state; "" where nothing was heard.
         met: True once an access point answered in any way.
@@ -91,7 +97,8 @@ class Association:
         refusal: The status code of the last refusal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, sae: bool = False) -> None:
+        self._sae = sae
         self.state = ""
         self.met = False
         self.in_handshake = False
@@ -101,8 +108,8 @@ class Association:
 
     @property
     def wrong_sae_password(self) -> bool:
-        """True where the access point said that the SAE password differs."""
-        return self.refusal == _CHALLENGE_FAILURE
+        """True where the access point did not take our SAE password."""
+        return self._sae and self.refusal in _SAE_FAILURES
 
     @property
     def refused(self) -> bool:

@@ -193,7 +193,7 @@ class Bus:
             if bus is self._bus and bus.connected:
                 for rule in whole:
                     # Nobody waits for the answer: this runs in cancelled verbs, too.
-                    bus.send(_remove_match(rule))
+                    bus.send(_remove_match(rule)).add_done_callback(_ignore)
 
     async def close(self) -> None:
         """Close the connection. Idempotent; a later call opens a new one."""
@@ -239,6 +239,11 @@ class Bus:
             for signals, _ in self._subscriptions:
                 signals.put(signal)
         return False
+
+
+def _ignore(sent: asyncio.Future[None]) -> None:
+    if not sent.cancelled():
+        sent.exception()
 
 
 def _remove_match(rule: str) -> Message:

@@ -43,7 +43,13 @@ _OWNER_RULE: Final = (
     "sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{}'"
 )
 _NOT_RUNNING: Final = (".ServiceUnknown", ".NameHasNoOwner")
-_GONE: Final = (".UnknownMethod", ".UnknownObject", ".UnknownConnection", ".UnknownDevice", ".NotActive")
+_GONE: Final = (
+    ".UnknownMethod",
+    ".UnknownObject",
+    ".UnknownConnection",
+    ".UnknownDevice",
+    ".ConnectionNotActive",
+)
 """How NetworkManager and D-Bus say that an object or an activation is not there any more."""
 _MISSING: Final = ("", NOTHING)
 
@@ -181,6 +187,20 @@ class Manager:
             return int(await self.bus.get(NM, path, ACCESS_POINT, "Frequency")) if _present(path) else 0
         except BusError:
             return 0
+
+    async def frequency_of(self, device: Device, ssid: bytes) -> int:
+        """MHz of the strongest access point of a network that NetworkManager knows of; 0 for none."""
+        paths = (await self._call(device.path, WIRELESS, "GetAllAccessPoints"))[0]
+        found = await asyncio.gather(*(self._access_point(path) for path in paths))
+        fitting = [each for each in found if bytes(each.get("Ssid", b"")) == ssid]
+        best = max(fitting, key=lambda each: int(each["Strength"]), default=None)
+        return 0 if best is None else int(best["Frequency"])
+
+    async def _access_point(self, path: str) -> dict[str, Any]:
+        try:
+            return await self.bus.get_all(NM, path, ACCESS_POINT)
+        except BusError:
+            return {}  # it went out of reach just now
 
     async def is_up(self, active: str) -> bool:
         """True where an activation has come to its end."""

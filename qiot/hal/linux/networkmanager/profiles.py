@@ -77,6 +77,11 @@ class Profile:
         return _WIRELESS in self.settings and mode in ("", "infrastructure")
 
     @property
+    def sae(self) -> bool:
+        """True where it takes SAE."""
+        return self.settings.get(_PROTECTION, {}).get("key-mgmt") == "sae"
+
+    @property
     def saved(self) -> bool:
         """True where it is there after a reboot."""
         return not self.flags & _UNSAVED

@@ -22,7 +22,7 @@ from qiot.hal.linux.networkmanager.profiles import Profile, Settings, kept, pref
 from qiot.hal.linux.networkmanager.restore import Displacement, finish
 from qiot.hal.linux.undo import Change
 from qiot.log import get_logger
-from qiot.model import IpConfig, Reason, show_ssid
+from qiot.model import IpConfig, Reason, Security, show_ssid
 
 if TYPE_CHECKING:
     from qiot.hal.linux.radio import Radio
@@ -104,6 +104,7 @@ class NetworkManagerStation(StationBackend):
             device,
             lambda: self._begin(profile, device),
             max(deadline - clock(), 0.0),
+            sae=profile.sae,
         )
 
     async def settle(self, *, keep: bool) -> None:
@@ -150,13 +151,14 @@ class NetworkManagerStation(StationBackend):
             device,
             lambda: self._manager.try_out(settings, device),
             max(deadline - clock(), 0.0),
+            sae=target.security in {Security.WPA3, Security.WPA2_WPA3},
         )
 
     async def _activate(
-        self, name: str, device: Device, begin: Callable[[], Awaitable[str]], timeout: float
+        self, name: str, device: Device, begin: Callable[[], Awaitable[str]], timeout: float, *, sae: bool
     ) -> IpConfig:
         """Activate a profile and wait for its address."""
-        activation = Activation(self._manager, device, self._interface)
+        activation = Activation(self._manager, device, self._interface, sae=sae)
         try:
             async with asyncio.timeout(timeout):
                 up = await activation.run(begin)
@@ -209,6 +211,9 @@ class NetworkManagerStation(StationBackend):
         """Begin to join a stored network, where that is not under way."""
         if await self._manager.active_uuid(device) == profile.uuid:
             return device.active
+        frequency = await self._manager.frequency_of(device, profile.ssid)
+        if frequency:
+            await look(self._manager.bus, self._interface, profile.ssid, frequency)
         return await self._manager.activate(profile.path, device)
 
     async def _keep(self, trial: _Try) -> None:
