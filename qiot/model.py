@@ -116,7 +116,7 @@ class SsidClue:
     """What an old ESP-TOUCH or AirKiss datum says of an SSID that it does not carry.
 
     Attributes:
-        length: SSID length in octets, 0 to 32.
+        length: SSID length in octets, 0 to 32; 0 where nothing is known of the SSID but `bssid_crc8`.
         crc8: The protocol's CRC-8 over the SSID.
         bssid_crc8: The same over the BSSID, where the protocol has it.
     """
