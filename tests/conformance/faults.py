@@ -34,7 +34,7 @@ from qiot.hal.mock import MockPlatform
 from qiot.model import IpConfig, Reason, Secret
 from qiot.sim.wifi import AccessPoint
 
-__all__ = ["FAULTS", "Fault"]
+__all__ = ["FAULTS", "KEPT", "Fault", "fault", "patch"]
 
 
 class AnybodysAccessPoint(AccessPoint):
@@ -54,14 +54,16 @@ class Fault:
         why: Part of what it says.
         inject: Breaks a platform.
         ap_sta: Of the platform that is broken.
+        full: Where that is the one with every port.
         patience: Factor on the time limits, small where the fault is a hang.
     """
 
     name: str
     check: str
     why: str
-    inject: Callable[[MockPlatform], object]
+    inject: Callable[[Any], object]
     ap_sta: bool = False
+    full: bool = False
     patience: float = 0.1
 
 
@@ -71,10 +73,10 @@ KEPT: list[object] = []
 
 
 def fault(
-    check: str, why: str, *, ap_sta: bool = False, patience: float = 0.1
-) -> Callable[[Callable[[MockPlatform], object]], Callable[[MockPlatform], object]]:
-    def add(inject: Callable[[MockPlatform], object]) -> Callable[[MockPlatform], object]:
-        FAULTS.append(Fault(inject.__name__, check, why, inject, ap_sta, patience))
+    check: str, why: str, *, ap_sta: bool = False, full: bool = False, patience: float = 0.1
+) -> Callable[[Callable[[Any], object]], Callable[[Any], object]]:
+    def add(inject: Callable[[Any], object]) -> Callable[[Any], object]:
+        FAULTS.append(Fault(inject.__name__, check, why, inject, ap_sta, full, patience))
         return inject
 
     return add

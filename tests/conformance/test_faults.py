@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
@@ -14,6 +14,8 @@ import pytest
 from qiot.hal.conformance import Outcome, Result, run_check_now
 from qiot.hal.conformance.checks import all_checks
 from qiot.hal.mock import MockPlatform
+from tests.conformance import port_faults  # noqa: F401 - it adds to the faults
+from tests.conformance.fakes import FullEnvironment, full_environment, full_factory
 from tests.conformance.faults import FAULTS, KEPT, Fault
 from tests.conformance.mock import make_environment, mock_factory
 
@@ -37,7 +39,12 @@ def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def run(fault: Fault, folder: Path, *, broken: bool) -> Result:
-    good = mock_factory(folder, ap_sta=fault.ap_sta)
+    environment = full_environment() if fault.full else make_environment(folder)
+    good: Callable[[], MockPlatform] = (
+        full_factory(environment)
+        if isinstance(environment, FullEnvironment)
+        else mock_factory(folder, ap_sta=fault.ap_sta)
+    )
 
     def factory() -> MockPlatform:
         platform = good()
@@ -45,7 +52,6 @@ def run(fault: Fault, folder: Path, *, broken: bool) -> Result:
             fault.inject(platform)
         return platform
 
-    environment = make_environment(folder)
     environment.patience = fault.patience if broken else 1.0
     environment.shows_within = 3.0 if broken else 60.0
     return run_check_now(CHECKS[fault.check], factory, environment)

@@ -15,7 +15,10 @@ from qiot.hal.conformance.loop_watch import BlockedError, LoopWatch
 from qiot.hal.contract import Capabilities, Platform, PortT
 from qiot.model import Reason
 
-__all__ = ["Bench", "abandon"]
+__all__ = ["CUTS", "Bench", "abandon"]
+
+CUTS: Final = 16
+"""A read is cut off after each number of turns of the loop below this, one try each."""
 
 _T = TypeVar("_T")
 

@@ -15,13 +15,31 @@ from qiot.hal.conformance.check import Check, Outcome
 from qiot.hal.conformance.checks import checks_of
 from qiot.hal.conformance.environment import Environment
 from qiot.hal.conformance.run import run_check_now
-from qiot.hal.contract import Platform, SoftAp, Storage, Udp, Wifi
+from qiot.hal.contract import (
+    Camera,
+    Gatt,
+    Injector,
+    Listener,
+    Platform,
+    Sniffer,
+    SoftAp,
+    Storage,
+    Transport,
+    Udp,
+    Wifi,
+)
 
 __all__ = [
+    "CameraConformance",
     "Conformance",
+    "GattConformance",
+    "InjectorConformance",
+    "ListenerConformance",
     "PlatformConformance",
+    "SnifferConformance",
     "SoftApConformance",
     "StorageConformance",
+    "TransportConformance",
     "UdpConformance",
     "WifiConformance",
 ]
@@ -94,3 +112,39 @@ class SoftApConformance(Conformance):
     """The access point."""
 
     port = SoftAp
+
+
+class SnifferConformance(Conformance):
+    """Monitor mode."""
+
+    port = Sniffer
+
+
+class InjectorConformance(Conformance):
+    """Sending of raw frames."""
+
+    port = Injector
+
+
+class ListenerConformance(Conformance):
+    """A method at work; the subclass says which: `port = SmartConfig`, or another of the contract's."""
+
+    port: ClassVar[type[Listener]]
+
+
+class GattConformance(Conformance):
+    """The GATT server."""
+
+    port = Gatt
+
+
+class CameraConformance(Conformance):
+    """Pictures for QR codes."""
+
+    port = Camera
+
+
+class TransportConformance(Conformance):
+    """How the device reaches the internet."""
+
+    port = Transport

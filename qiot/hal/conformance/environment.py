@@ -73,8 +73,8 @@ class Ear(abc.ABC):
 class Environment:
     """The world around the platform. What is None, or not overridden, is not offered: its checks say so.
 
-    Each check enters the environment (`async with`) on the check's own event loop. Methods may block: no verb
-    is at work while one of them runs, except inside `phone` and `ear`.
+    Each check enters the environment (`async with`) on the check's own event loop. Methods may block; that
+    is not held against the platform. Those of `Central` may not.
 
     Attributes:
         patience: Factor on every time limit, such as 5 on an emulated machine.
@@ -99,6 +99,7 @@ class Environment:
         broker: An MQTT broker that the transport can reach.
         offered: The methods, as listener classes, for which `offer` sends credentials.
         sends_frames: Channels on which `transmit` can send.
+        lossless: True where every frame that is sent arrives, as in a simulated air.
     """
 
     patience: float = 1.0
@@ -123,6 +124,7 @@ class Environment:
     broker: MqttParameters | None = None
     offered: frozenset[type[Listener]] = frozenset()
     sends_frames: Sequence[int] = ()
+    lossless: bool = False
 
     async def __aenter__(self) -> Self:
         """Before each check."""

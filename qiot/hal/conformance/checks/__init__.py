@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Sequence
 from typing import Final
+
+import attrs
 
 from qiot.hal.conformance.check import Check
 
@@ -19,17 +22,25 @@ _FILES: Final = (
     "wifi_settle",
     "soft_ap",
     "together",
+    "sniffer",
+    "injector",
+    "gatt",
+    "camera",
+    "transport",
+    "listener",
 )
 
 
+@functools.cache
 def all_checks() -> Sequence[Check]:
     """Every check: what only looks first, then what changes the machine's network."""
-    found = [
-        value
-        for file in _FILES
-        for value in vars(importlib.import_module(f"{__name__}.{file}")).values()
-        if isinstance(value, Check)
-    ]
+    found: list[Check] = []
+    for file in _FILES:
+        module = importlib.import_module(f"{__name__}.{file}")
+        checks = [value for value in vars(module).values() if isinstance(value, Check)]
+        if file == "listener":
+            checks = [attrs.evolve(each, kind=kind) for kind in module.LISTENERS for each in checks]
+        found += checks
     return sorted(found, key=lambda each: each.disturbs)
 
 

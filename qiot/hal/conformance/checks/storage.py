@@ -8,7 +8,7 @@ import stat
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, cast
 
-from qiot.hal.conformance.bench import Bench
+from qiot.hal.conformance.bench import CUTS, Bench
 from qiot.hal.conformance.check import check, expect, not_claimed
 from qiot.hal.contract import Slot, Storage
 
@@ -89,7 +89,7 @@ async def saves_at_once_are_whole_and_the_last_wins(bench: Bench) -> None:
 async def a_cancelled_save_is_whole_or_did_not_happen(bench: Bench) -> None:
     """Wherever it is cut off."""
     async with _storage(bench) as storage:
-        for turns in range(12):
+        for turns in range(CUTS):
             await _save(bench, storage, Slot.NETWORK, _OLD)
             await _cut(storage, turns)
             loaded = await _load(bench, storage, Slot.NETWORK)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from qiot.errors import MediumError
-from qiot.hal.conformance.bench import Bench
+from qiot.hal.conformance.bench import CUTS, Bench
 from qiot.hal.conformance.check import check, expect, not_claimed
 from qiot.hal.contract import Datagram, Endpoint, Udp
 from qiot.model import Reason
@@ -165,7 +165,7 @@ async def a_cancelled_receive_loses_nothing(bench: Bench) -> None:
     """Wherever it is cut off: the next receive gives the datagram."""
     endpoint = await _endpoint(bench)
     with _outside(bench) as outside:
-        for turns in range(12):
+        for turns in range(CUTS):
             data = f"kept {turns}".encode()
             waiting = asyncio.ensure_future(endpoint.receive())
             await asyncio.sleep(0)
