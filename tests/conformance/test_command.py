@@ -202,7 +202,7 @@ def test_a_broken_verb_fails_and_the_others_are_checked(
 
 def test_a_verb_that_holds_the_interpreter_is_killed(installed: Path, conformance: Run) -> None:
     only = ("--only", SCAN, "--only", STATUS)
-    done = conformance("broken:holds", *only, "--patience", "0.02", "--json")
+    done = conformance("broken:holds", *only, "--patience", "0.01", "--json")
     assert done.status == 1
     assert done.results[SCAN][0] == "FAIL"
     assert "the process hangs" in done.results[SCAN][1]

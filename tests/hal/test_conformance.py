@@ -17,7 +17,8 @@ from qiot.hal.conformance import (
 )
 from qiot.hal.contract import Platform
 from qiot.hal.linux import LinuxPlatform
-from qiot.hal.registry import PlatformSpec
+from qiot.hal.mock import MockPlatform
+from qiot.hal.registry import PlatformSpec, parse_spec
 from tests.conformance.mock import make_environment, mock_factory
 
 
@@ -51,6 +52,14 @@ class TestMockUdp(Mock, UdpConformance):
 
 class TestMockStorage(Mock, StorageConformance):
     pass
+
+
+class TestMockStorageInMemory(StorageConformance):
+    test_it_survives_a_restart = None  # that is what it is for
+
+    @pytest.fixture
+    def platform(self) -> Callable[[], Platform]:
+        return lambda: MockPlatform(parse_spec("mock"))
 
 
 class TestMockWifi(Mock, WifiConformance):

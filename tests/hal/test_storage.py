@@ -12,32 +12,12 @@ from pathlib import Path
 import pytest
 
 from qiot.errors import StorageError
-from qiot.hal.contract import Platform, Slot, Storage
+from qiot.hal.contract import Slot, Storage
 from qiot.hal.linux import LinuxPlatform
 from qiot.hal.linux import storage as storage_module
 from qiot.hal.linux.storage import FileStorage, default_folder
-from qiot.hal.mock import MockPlatform
-from qiot.hal.registry import PlatformSpec, parse_spec
+from qiot.hal.registry import PlatformSpec
 from tests.hal.helpers import names, until
-from tests.hal.storage_port import StoragePort
-
-
-class TestLinuxStorage(StoragePort):
-    @pytest.fixture
-    def platform(self, tmp_path: Path) -> Platform:
-        return LinuxPlatform(PlatformSpec("linux", options={"state": str(tmp_path / "state")}))
-
-
-class TestMockStorageInMemory(StoragePort):
-    @pytest.fixture
-    def platform(self) -> Platform:
-        return MockPlatform(parse_spec("mock"))
-
-
-class TestMockStorageOnDisk(StoragePort):
-    @pytest.fixture
-    def platform(self, tmp_path: Path) -> Platform:
-        return MockPlatform(PlatformSpec("mock", options={"state": str(tmp_path / "state")}))
 
 
 async def test_the_folder_is_made_by_the_first_save_only_and_nobody_else_can_read(tmp_path: Path) -> None:

@@ -5,17 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from qiot.errors import HalError, NotSupportedError, QiotError
 from qiot.hal.conformance.check import Broken, expect, not_claimed
 from qiot.hal.conformance.environment import Environment
 from qiot.hal.conformance.loop_watch import BlockedError, LoopWatch
-from qiot.hal.contract import Capabilities, Platform, PortT
+from qiot.hal.contract import (
+    Camera,
+    Capabilities,
+    Gatt,
+    Injector,
+    Platform,
+    PortT,
+    Role,
+    Sniffer,
+    SoftAp,
+    Wifi,
+)
 from qiot.model import Reason
 
-__all__ = ["CUTS", "Bench", "abandon"]
+__all__ = ["CUTS", "ROLES", "Bench", "abandon"]
 
 CUTS: Final = 16
 """A read is cut off after each number of turns of the loop below this, one try each."""
@@ -38,11 +49,22 @@ _LIMITS: Final[dict[str, float]] = {
 """Seconds within which a verb has to return; 10 for every other. Verbs with a time-out have that on top."""
 
 _USUAL: Final = 10.0
+ROLES: Final[Mapping[type, Role]] = {
+    Wifi: Role.STATION,
+    SoftAp: Role.ACCESS_POINT,
+    Sniffer: Role.SNIFF,
+    Injector: Role.INJECT,
+    Gatt: Role.BLE,
+    Camera: Role.CAMERA,
+}
+"""The role that each port of the radio plays."""
 _END_OF_CANCELLED: Final = 30.0
 """A cancelled verb may have to undo a lot, such as to bring a network back."""
-_BLOCK: Final = 1.0
-"""Longest that a verb may keep the loop from running, in seconds."""
+_BLOCK: Final = 2.0
+"""Longest that a verb may keep the loop from running, in seconds; a busy machine has its own pauses."""
 _INTERRUPT: Final = 10.0
+"""Seconds after which a verb that blocks the loop is interrupted."""
+_LEAST_PATIENCE: Final = 0.2
 
 
 class Hangs(Broken):
@@ -62,6 +84,7 @@ class Bench:
         self.environment = environment
         self.kind = kind
         self._factory = factory
+        self._roles: frozenset[Role] | None = None
         self._opened: list[Platform] = []
         self._closed: list[Platform] = []
 
@@ -113,18 +136,36 @@ class Bench:
 
     async def capabilities(self) -> Capabilities:
         """What the platform claims."""
-        return await self.call("Platform.capabilities", self.platform.capabilities())
+        found = await self.call("Platform.capabilities", self.platform.capabilities())
+        self._roles = found.roles
+        return found
+
+    async def begin(self) -> None:
+        """Open the platform, and see that it claims the port that is tested.
+
+        Raises:
+            NotClaimed: It has no such port, or does not claim the role of that.
+        """
+        await self.open()
+        if self.kind in ROLES:
+            self.port(self.kind)
+            await self.capabilities()
+        if self.kind is not Platform:
+            self.port(self.kind)
 
     def port(self, kind: type[PortT]) -> PortT:
         """The port.
 
         Raises:
-            NotClaimed: The platform has none, and says so as it should.
+            NotClaimed: The platform has none, and says so as it should, or does not claim its role.
         """
+        role = ROLES.get(kind)
+        if role is not None and self._roles is not None and role not in self._roles:
+            not_claimed(f"the {role} role is not claimed")
         try:
             found = self.platform.port(kind)
         except NotSupportedError as error:
-            not_claimed(f"no {kind.__name__}: {error}")
+            not_claimed(str(error))
         except Exception as error:
             raise Broken(f"port({kind.__name__}) raised {_named(error)}") from error
         expect(isinstance(found, kind), f"port({kind.__name__}) is a {type(found).__name__}")
@@ -265,10 +306,11 @@ class Bench:
 
     @contextlib.contextmanager
     def _watched(self, verb: str) -> Iterator[None]:
-        watch = LoopWatch(_INTERRUPT * max(self.patience, 0.1))
+        watch = LoopWatch(_INTERRUPT * max(self.patience, _LEAST_PATIENCE))
         with watch.watching():
             yield
-        limit = _BLOCK * max(self.patience, 1.0)
+        # Who makes a platform may import what it needs, which takes its time.
+        limit = (_INTERRUPT if verb == "Platform" else _BLOCK) * max(self.patience, 1.0)
         expect(watch.worst < limit, f"{verb} blocked the event loop for {watch.worst:.1f} s")
 
 

@@ -21,6 +21,7 @@ from qiot.hal.conformance.check import Check, Outcome, Result
 from qiot.hal.conformance.checks import all_checks
 from qiot.hal.conformance.described import describe, read_description
 from qiot.hal.conformance.outer import Job, run_job
+from qiot.hal.conformance.table import Table
 from qiot.hal.registry import PlatformSpec, parse_spec, platform_names
 
 __all__ = ["main"]
@@ -116,16 +117,17 @@ def _run(options: argparse.Namespace, checks: Sequence[Check], folder: str) -> i
     if job.disturb and options.yes:
         sys.stderr.write("This machine's own network will change while the checks run.\n")
     results: list[Result] = []
+    table = None if options.json else Table(all_checks())
     with contextlib.closing(_results(job, checks)) as running:
         for result in running:
             results.append(result)
-            if not options.json:
-                _row(result, checks)
+            if table is not None:
+                table.add(result)
     counted = Counter(each.outcome for each in results)
-    if options.json:
+    if table is None:
         sys.stdout.write(f"{json.dumps(_as_json(specs, results, counted), indent=2)}\n")
     else:
-        _summary(results, counted)
+        table.end(results)
     return 1 if counted[Outcome.FAIL] else 0
 
 
@@ -153,26 +155,6 @@ def _with_folder(spec: PlatformSpec, folder: str) -> PlatformSpec:
 def _text(spec: PlatformSpec) -> str:
     options = "".join(f",{key}={value.replace(',', chr(92) + ',')}" for key, value in spec.options.items())
     return f"{spec.name}:{spec.argument}{options}" if spec.argument else f"{spec.name}{options}"
-
-
-def _row(result: Result, checks: Sequence[Check]) -> None:
-    port = max(len(each.port) for each in (*checks, result.check))
-    verb = max(len(each.verb) for each in (*checks, result.check))
-    title = max(len(each.title) for each in (*checks, result.check))
-    each = result.check
-    row = f"{each.port:{port}}  {each.verb:{verb}}  {each.title:{title}}  {result.outcome}"
-    sys.stdout.write(f"{row}{f': {result.why}' if result.why else ''}\n")
-    sys.stdout.flush()
-
-
-def _summary(results: Sequence[Result], counted: Counter[Outcome]) -> None:
-    seconds = sum(each.seconds for each in results)
-    parts = [
-        f"{counted[Outcome.PASS]} passed",
-        f"{counted[Outcome.FAIL]} failed",
-        f"{counted[Outcome.NOT_CLAIMED]} not claimed",
-    ]
-    sys.stdout.write(f"\n{', '.join(parts)}, in {seconds:.1f} s\n")
 
 
 def _as_json(

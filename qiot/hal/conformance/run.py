@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from qiot.hal.conformance.bench import Bench, abandon
-from qiot.hal.conformance.check import Broken, Check, NotClaimed, Outcome, Result
+from qiot.hal.conformance.check import Broken, Check, NotClaimed, Outcome, Result, not_claimed
 from qiot.hal.conformance.environment import Environment
 from qiot.hal.conformance.traces import Traces
 from qiot.hal.contract import Platform
@@ -50,11 +50,6 @@ async def run_check(check: Check, factory: Callable[[], Platform], environment: 
     def result(outcome: Outcome, why: str = "") -> Result:
         return Result(check, outcome, " ".join(why.split()), time.monotonic() - start)
 
-    if check.disturbs and not environment.disturb:
-        return result(
-            Outcome.NOT_CLAIMED,
-            "it takes this machine off its own network, which was not allowed (--yes, disturb)",
-        )
     try:
         async with environment:
             await _run(check, factory, environment)
@@ -72,7 +67,9 @@ async def _run(check: Check, factory: Callable[[], Platform], environment: Envir
     bench = Bench(factory, environment, check.kind)
     failure: Exception | None = None
     try:
-        await bench.open()
+        await bench.begin()
+        if check.disturbs and not environment.disturb:
+            not_claimed("it takes this machine off its network, which is not allowed (--yes, disturb)")
         await _bounded(check, bench)
     except Exception as error:  # noqa: BLE001 - raised again below, when everything is closed
         failure = error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from qiot.errors import NotSupportedError
-from qiot.hal.conformance.bench import Bench
+from qiot.hal.conformance.bench import ROLES, Bench
 from qiot.hal.conformance.check import Broken, check, expect
 from qiot.hal.contract import (
     AirKiss,
@@ -14,8 +15,8 @@ from qiot.hal.contract import (
     Camera,
     Capabilities,
     ChipSoftAp,
+    FrameFilter,
     Gatt,
-    Injector,
     Listener,
     Platform,
     Role,
@@ -29,14 +30,6 @@ from qiot.hal.contract import (
     Wifi,
 )
 
-_OF_ROLE: Final[dict[Role, type]] = {
-    Role.STATION: Wifi,
-    Role.ACCESS_POINT: SoftAp,
-    Role.SNIFF: Sniffer,
-    Role.INJECT: Injector,
-    Role.BLE: Gatt,
-    Role.CAMERA: Camera,
-}
 _OF_METHOD: Final[dict[str, type[Listener]]] = {
     "smart_config": SmartConfig,
     "airkiss": AirKiss,
@@ -44,7 +37,7 @@ _OF_METHOD: Final[dict[str, type[Listener]]] = {
     "bt_combo": BtCombo,
     "soft_ap": ChipSoftAp,
 }
-_KINDS: Final = (*_OF_ROLE.values(), *_OF_METHOD.values(), Udp, Storage, Transport)
+_KINDS: Final = (*ROLES, *_OF_METHOD.values(), Udp, Storage, Transport)
 
 
 class _NoSuchPort:
@@ -98,27 +91,33 @@ async def a_role_is_claimed_alone_too(bench: Bench) -> None:
 async def what_is_claimed_is_there(bench: Bench) -> None:
     """Each claimed role and each method of the chip has its port."""
     found = await bench.capabilities()
-    for role in sorted(found.roles):
-        expect(
-            _has(bench.platform, _OF_ROLE[role]),
-            f"{role} is claimed, but there is no {_OF_ROLE[role].__name__}",
-        )
+    for kind, role in ROLES.items():
+        is_there = role not in found.roles or _has(bench.platform, kind)
+        expect(is_there, f"{role} is claimed, but there is no {kind.__name__}")
     for method in sorted(found.chip):
-        kind = _OF_METHOD.get(method)
-        expect(
-            kind is None or _has(bench.platform, kind), f"the chip has {method}, but there is no port for it"
-        )
+        listener = _OF_METHOD.get(method)
+        is_there = listener is None or _has(bench.platform, listener)
+        expect(is_there, f"the chip has {method}, but there is no port for it")
 
 
-@check(Platform, "port")
-async def what_is_there_is_claimed(bench: Bench) -> None:
-    """A port that needs the radio has its role, or nobody would ever use it."""
-    roles = (await bench.capabilities()).roles
-    for role, kind in _OF_ROLE.items():
-        expect(
-            role in roles or not _has(bench.platform, kind),
-            f"there is {kind.__name__}, but {role} is not claimed",
-        )
+@check(Platform, "capabilities", disturbs=True)
+async def what_is_not_claimed_is_refused(bench: Bench) -> None:
+    """A role that works and is not claimed would never be used; a port that is there says why it cannot."""
+    platform, roles = bench.platform, (await bench.capabilities()).roles
+
+    async def refused(kind: type, verb: str, start: Callable[[], Awaitable[object]]) -> None:
+        if ROLES[kind] not in roles and _has(platform, kind):
+            await bench.refused(f"{kind.__name__}.{verb}, where {ROLES[kind]} is not claimed,", start())
+
+    everything = FrameFilter(kinds=frozenset({"data"}))
+    await refused(SoftAp, "start", lambda: platform.port(SoftAp).start(bench.environment.access_point))
+    await refused(Sniffer, "start", lambda: platform.port(Sniffer).start(everything))
+    await refused(Gatt, "start", lambda: platform.port(Gatt).start([]))
+    await refused(Camera, "start", lambda: platform.port(Camera).start())
+    home = bench.environment.home
+    if home is not None:
+        seconds = bench.environment.join_seconds
+        await refused(Wifi, "join", lambda: platform.port(Wifi).join(home, seconds))
 
 
 @check(Platform, "port")
