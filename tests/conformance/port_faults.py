@@ -1,4 +1,4 @@
-"""Deliberate faults in the ports that the mock does not have; see `faults`."""
+"""Deliberate faults in the ports that the mock does not have; see `fault`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from qiot.hal.contract import AirKiss, Camera, Gatt, Injector, Sniffer, Transpor
 from qiot.model import Offer, Reason, Secret
 from qiot.protocols.base import Lost
 from tests.conformance.fakes import FullPlatform, Queue
-from tests.conformance.faults import KEPT, patch
-from tests.conformance.faults import fault as any_fault
+from tests.conformance.fault import KEPT, patch
+from tests.conformance.fault import fault as any_fault
 
 fault = partial(any_fault, full=True)
 

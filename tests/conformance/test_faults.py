@@ -14,11 +14,12 @@ import pytest
 from qiot.hal.conformance import Outcome, Result, run_check_now
 from qiot.hal.conformance.checks import all_checks
 from qiot.hal.mock import MockPlatform
-from tests.conformance import port_faults  # noqa: F401 - it adds to the faults
+from tests.conformance import host_faults, port_faults, radio_faults, verb_faults
 from tests.conformance.fakes import FullEnvironment, full_environment, full_factory
-from tests.conformance.faults import FAULTS, KEPT, Fault
+from tests.conformance.fault import FAULTS, KEPT, Fault
 from tests.conformance.mock import make_environment, mock_factory
 
+FILES = (verb_faults, radio_faults, host_faults, port_faults)  # each adds its own
 CHECKS = {each.key: each for each in all_checks()}
 
 

@@ -1,31 +1,43 @@
 """The conformance kit: proves that a platform does what the HAL contract promises.
 
-As pytest classes, in the adapter's own tests; inherit what the platform claims and give the fixtures:
+As pytest classes, in the adapter's own tests. Inherit those of the ports that the platform has, and give two
+fixtures:
 
-    from qiot.hal.conformance import Environment, PlatformConformance, WifiConformance
+    import pytest
+    from qiot.hal.conformance import Environment, ListenerConformance, PlatformConformance, WifiConformance
+    from qiot.hal.contract import AirKiss
 
-    class TestMyBoard(PlatformConformance):
+    class MyBoardHere:
         @pytest.fixture
         def platform(self):
             return lambda: MyBoard(parse_spec("my-board:wlan0"))
 
-    class TestMyBoardWifi(WifiConformance):
-        ...the same fixture `platform`, and
         @pytest.fixture
         def environment(self):
             return Environment(home=Credentials(ssid=b"Home", password=Secret("secret123")))
 
-Or without pytest: `python -m qiot.hal.conformance SPEC`.
+    class TestPlatform(MyBoardHere, PlatformConformance): ...
+    class TestWifi(MyBoardHere, WifiConformance): ...
+    class TestAirKiss(MyBoardHere, ListenerConformance):
+        port = AirKiss
+
+Or without pytest: `python -m qiot.hal.conformance SPEC`; `--help` says more.
 
 - `platform` is a factory: a function without arguments that makes a fresh platform, as a start of the process
-  does. What the platform keeps (storage, saved networks) has to be the same for all of its platforms.
-- `environment` says what is around, and reaches it: see `Environment`. Subclass it for a phone, a view from
-  outside, a Bluetooth central. What it does not offer, or the platform does not claim, is skipped and said to
-  be "not claimed", with the reason.
-- Fixtures are plain functions. Each check runs on an event loop of its own, so an environment that needs the
-  loop opens what it needs in `__aenter__` and closes it in `__aexit__`. Its methods may block.
-- Every verb has a time limit, and what it leaves behind is counted: tasks, threads, descriptors, sockets,
-  child processes, network interfaces, and what `Environment.traces` adds.
+  does. What a device keeps (storage, saved networks) has to be common to all of its platforms.
+- `environment` says what is around the platform, and acts there: see `Environment`. Subclass it for a phone,
+  a view from outside, frames in the air, a Bluetooth central. What it does not offer, or the platform does
+  not claim, is skipped and said to be "not claimed", with the reason: nothing passes in silence.
+- Fixtures are plain functions, best of module scope where they are slow. Each check runs on an event loop of
+  its own, so that any plug-in for asyncio will do; an environment that needs the loop opens what it needs in
+  `__aenter__` and closes it in `__aexit__`. What the environment opens in a check it closes in that check, or
+  it is taken for a leak.
+- Every verb has a time limit, times `Environment.patience`. Limits are there to end what hangs; how fast a
+  verb has to be, the contract does not say.
+- What a check leaves behind is counted when its platforms are closed: tasks, threads, descriptors, sockets,
+  child processes, network interfaces, and what `Environment.traces` adds (daemons, addresses, files).
+- A verb that keeps the loop from running for two seconds has failed; in the main thread it is interrupted
+  after ten, by the alarm signal where nobody else uses that.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ async def status_can_be_asked_at_any_time(bench: Bench) -> None:
 
 
 @check(Wifi, "set_country")
-async def a_country_is_set_or_refused_with_a_hint(bench: Bench) -> None:
-    """The world's rules are taken, or NotSupportedError says what to do; nonsense is refused."""
+async def a_country_that_is_none_is_refused_with_a_hint(bench: Bench) -> None:
+    """Also where the platform cannot choose: then NotSupportedError says where to set it."""
     wifi = bench.port(Wifi)
     await bench.refused("Wifi.set_country", wifi.set_country("?!"))
 
