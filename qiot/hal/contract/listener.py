@@ -40,7 +40,11 @@ class Listener(abc.ABC):
 
     @abc.abstractmethod
     async def read(self) -> Sequence[Heard]:
-        """Wait for and give what was heard: offers, questions, signs of life, refused input."""
+        """Wait for and give what was heard: offers, questions, signs of life, refused input.
+
+        Raises:
+            HalError: It is not started, was stopped meanwhile, or broke down.
+        """
 
     @abc.abstractmethod
     async def tell(self, news: News) -> None:

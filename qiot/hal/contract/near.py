@@ -50,11 +50,19 @@ class Gatt(abc.ABC):
 
     @abc.abstractmethod
     async def read(self) -> Sequence[tuple[Peer, GattEvent]]:
-        """What came, each with its central."""
+        """What came, each with its central.
+
+        Raises:
+            HalError: It is not started, or was stopped meanwhile.
+        """
 
     @abc.abstractmethod
     async def notify(self, char: str, data: bytes, to: Peer, *, confirm: bool = False) -> None:
-        """Notify (or indicate) one central; waits for room."""
+        """Notify (or indicate) one central; waits for room.
+
+        Raises:
+            HalError: That central is not connected.
+        """
 
     @abc.abstractmethod
     async def disconnect(self, to: Peer) -> None:
@@ -74,7 +82,11 @@ class Camera(abc.ABC):
 
     @abc.abstractmethod
     async def read(self) -> bytes:
-        """The newest picture, encoded (PNG or JPEG)."""
+        """The newest picture, encoded (PNG or JPEG).
+
+        Raises:
+            HalError: It is not started, or was stopped meanwhile.
+        """
 
     @abc.abstractmethod
     async def stop(self) -> None:

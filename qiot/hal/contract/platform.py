@@ -43,7 +43,7 @@ class Capabilities:
     """What was found by probing, not guessed.
 
     Attributes:
-        combinations: Every set of roles that can be held together; a single role is a set of one.
+        combinations: Every set of roles that can be held together; each role of one is there by itself, too.
         chip: Methods that a chip or modem runs by itself, each with the last step it does.
     """
 
@@ -86,4 +86,4 @@ class Platform(abc.ABC):
 
     @abc.abstractmethod
     async def close(self) -> None:
-        """Stop everything and give everything back. Idempotent."""
+        """Stop everything and give everything back; pending reads end with a HalError. Idempotent."""

@@ -74,6 +74,7 @@ class Wifi(abc.ABC):
 
         Raises:
             JoinError: With its reason; the earlier network is back, as after a cancellation.
+            HalError: The access point is up, and both at once are not claimed; it stays up.
         """
 
     @abc.abstractmethod
@@ -159,12 +160,12 @@ class SoftAp(abc.ABC):
         """Return when a phone can join and gets an address.
 
         Raises:
-            HalError: It could not be started; nothing is left of it.
+            HalError: It could not be started; nothing is left of it. Or it is up already, and stays so.
         """
 
     @abc.abstractmethod
     async def stop(self) -> None:
-        """Take it down. Idempotent."""
+        """Take it down. Idempotent; where it was cancelled, the next one finishes it."""
 
     @abc.abstractmethod
     async def stations(self) -> Sequence[Station]:

@@ -83,13 +83,18 @@ class LinuxSoftAp(SoftAp):
             self._starting = False
 
     async def stop(self) -> None:
-        """Take it down."""
-        running, self._running = self._running, None
-        if running is not None:
-            try:
-                await running.backend.stop()
-            finally:
-                await self._radio.remove_interface(running.interface)
+        """Take it down. Where that is cancelled, the next stop finishes it."""
+        running = self._running
+        if running is None:
+            return
+        try:
+            await running.backend.stop()
+            await self._radio.remove_interface(running.interface)
+        except HalError:
+            self._running = None
+            await self._radio.remove_interface(running.interface)
+            raise
+        self._running = None
 
     async def stations(self) -> Sequence[Station]:
         """Who is associated, with the address that the kernel has seen of each."""

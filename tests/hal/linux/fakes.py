@@ -169,6 +169,9 @@ class FakeAccessPoint(AccessPointBackend):
         self.starts = 0
         self.can_move = False
         self.refused: set[int] = set()
+        self.stopping = False
+        self.may_stop = asyncio.Event()
+        self.may_stop.set()
         self.refusal: NotSupportedError | None = None
 
     async def problem(self) -> NotSupportedError | None:
@@ -182,6 +185,8 @@ class FakeAccessPoint(AccessPointBackend):
         self.at = (interface, frequency)
 
     async def stop(self) -> None:
+        self.stopping = True
+        await self.may_stop.wait()
         self.at = None
 
     async def move(self, frequency: int) -> None:

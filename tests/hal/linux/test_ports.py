@@ -223,6 +223,18 @@ async def test_beside_the_station_it_has_an_interface_of_its_own(bench: Bench) -
     assert await bench.soft_ap.stations() == ()
 
 
+async def test_a_stop_that_was_cancelled_is_finished_by_the_next(bench: Bench) -> None:
+    await bench.soft_ap.start(SPEC)
+    bench.access_point.may_stop.clear()
+    stopping = asyncio.ensure_future(bench.soft_ap.stop())
+    await until(lambda: bench.access_point.stopping)
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    bench.access_point.may_stop.set()
+    await bench.soft_ap.stop()
+    assert (bench.access_point.at, bench.kernel.added) == (None, [])
+
+
 async def test_with_a_joined_station_it_is_on_the_same_channel(bench: Bench) -> None:
     bench.kernel.joined = (2462, b"Home")
     await bench.soft_ap.start(SPEC)
