@@ -25,11 +25,14 @@ from qiot.hal.linux.networkmanager.profiles import access_point_profile
 from qiot.hal.linux.networkmanager.restore import Displacement, finish
 from qiot.hal.linux.programs import find_program
 from qiot.hal.linux.undo import Change
+from qiot.log import get_logger
 
 if TYPE_CHECKING:
     from qiot.hal.linux.radio import Radio
 
 __all__ = ["NetworkManagerAccessPoint"]
+
+log = get_logger()
 
 _ACCESS_POINT: Final = "networkmanager-access-point"
 _PERMISSIONS: Final = (
@@ -47,8 +50,8 @@ _DNS_PORT: Final = 53
 
 
 @attrs.frozen
-class _Running:
-    """An access point that is up or on its way."""
+class _Displaced:
+    """What an access point that is up, or on its way, has taken the place of."""
 
     displacement: Displacement
     change: Change
@@ -67,7 +70,7 @@ class NetworkManagerAccessPoint(AccessPointBackend):
         self._interface = radio.interface
         self._undo = radio.undo
         self._manager = Manager(Bus())
-        self._running: _Running | None = None
+        self._displaced: list[_Displaced] = []
         self._undo.register(_ACCESS_POINT, self._put_back)
 
     async def problem(self) -> NotSupportedError | None:
@@ -79,12 +82,12 @@ class NetworkManagerAccessPoint(AccessPointBackend):
         try:
             return await self._manager.problem(self._interface, *_PERMISSIONS)
         finally:
-            if self._running is None:
+            if not self._displaced:
                 await self._manager.bus.close()
 
     async def start(self, spec: SoftApSpec, interface: str, frequency: int) -> None:
         """Bring it up; it ends with this process, however that ends."""
-        if self._running is not None:
+        if self._displaced:
             raise HalError("the access point is up already", hint="Stop it before the next start.")
         try:
             async with asyncio.timeout(_START_LIMIT):
@@ -110,22 +113,38 @@ class NetworkManagerAccessPoint(AccessPointBackend):
         if own:
             displacement = await Displacement.before(manager, device, interface, profile_id)
         else:
+            await self._make_room(frequency)
             displacement = Displacement(interface, profile_id, autoconnect=False)
-        self._running = _Running(displacement, await displacement.note(self._undo, _ACCESS_POINT))
+        await self._note(displacement)
         settings = access_point_profile(spec, interface, frequency, profile_id)
         activation = Activation(manager, device, interface)
         if not await activation.run(lambda: manager.try_out(settings, device, while_connected=True)):
             raise _start_error(activation)
         await _dnsmasq_ready(spec.address)
 
+    async def _make_room(self, frequency: int) -> None:
+        """Let the station leave a network on another channel: one radio has one channel."""
+        station = await self._manager.device(self._interface)
+        if station is None or await self._manager.frequency(station) in (0, frequency):
+            return
+        await self._note(await Displacement.before(self._manager, station, self._interface, ""))
+        log.info(f"{self._interface} leaves its network for the access point on {frequency} MHz")
+        await self._manager.deactivate(station.active)
+        await self._manager.wait_idle(self._interface)
+
+    async def _note(self, displacement: Displacement) -> None:
+        change = await displacement.note(self._undo, _ACCESS_POINT)
+        self._displaced.append(_Displaced(displacement, change))
+
     async def _stop(self) -> None:
-        running = self._running
         try:
-            if running is not None:
-                await running.displacement.put_back(self._manager)
-                await self._undo.forget(running.change)
+            while self._displaced:
+                last = self._displaced[-1]
+                await last.displacement.put_back(self._manager)
+                await self._undo.forget(last.change)
+                self._displaced.pop()
         finally:
-            self._running = None
+            self._displaced.clear()
             await self._manager.bus.close()
 
     async def _put_back(self, change: Change) -> None:

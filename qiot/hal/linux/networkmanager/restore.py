@@ -30,7 +30,7 @@ class Displacement:
 
     Attributes:
         interface: Name of the interface.
-        uuid: Our profile.
+        uuid: Our profile; "" where the earlier network only had to make room.
         earlier: UUID of the profile that was active before; "" for none.
         frequency: MHz where the earlier network was; 0 where that is not known.
         autoconnect: False where NetworkManager was not to join networks by itself.
@@ -83,7 +83,7 @@ class Displacement:
     async def put_back(self, manager: Manager) -> None:
         """Remove our profile and begin to join the earlier network; nothing where the user has moved on."""
         device = await manager.device(self.interface)
-        profile = await manager.find_profile(self.uuid)
+        profile = await manager.find_profile(self.uuid) if self.uuid else ""
         if device is None:
             if profile:
                 await manager.delete(profile)
