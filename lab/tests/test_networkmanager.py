@@ -361,7 +361,6 @@ async def test_networkmanager_may_end_during_a_join(world: World, device: Backen
         await device.station.join(target(home), 60)
 
 
-@pytest.mark.smoke
 @pytest.mark.duration(40)
 async def test_a_phone_joins_the_access_point_in_the_stations_place(world: World, device: Backends) -> None:
     earlier = await know_earlier(world, device)
