@@ -81,7 +81,7 @@ class NetworkManager:
         self._level = level
         self._udev = _Udev()
         self._supplicant = Daemon("nm-wpa", ["wpa_supplicant", "-u", "-t", "-O", "/run/wpa_supplicant"])
-        self._daemon = Daemon("networkmanager", ["NetworkManager", "--no-daemon"])
+        self._daemon = Daemon("networkmanager", ["NetworkManager", "--no-daemon", "--debug"])
 
     def start(self) -> None:
         """Start it, with nothing that it or the machine's owner had configured, and wait until it runs."""
