@@ -1,7 +1,7 @@
 """Programs that may outlive us: a device that was provisioned keeps its network when the program ends.
 
-Their output goes to a file instead of a pipe, which would break with us; and no handle of asyncio is kept on
-them, which would kill them with the loop.
+Their output goes to a file instead of a pipe, which would break with us, and they are no children of ours:
+init takes them in and sees their end. They are found by their command line, by the next process as well.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +19,15 @@ from typing import Final
 import attrs
 
 from qiot.errors import HalError
-from qiot.hal.linux.programs import PROCESS, find_program, undo_process
+from qiot.hal.linux.programs import PROCESS, find_processes, find_program, undo_process
 from qiot.hal.linux.undo import Change, UndoLog
 
 __all__ = ["Lasting"]
 
 _TAIL: Final = 4000
+_SHELL: Final = "/bin/sh"
+_EXEC_LIMIT: Final = 1.0
+_POLL: Final = 0.02
 
 
 @attrs.define
@@ -41,7 +45,6 @@ class Lasting:
     log: Path
     _undo: UndoLog
     _change: Change | None = None
-    _pid: int | None = None
 
     @classmethod
     async def start(cls, name: str, *arguments: str, log: Path, undo: UndoLog) -> Lasting:
@@ -54,7 +57,7 @@ class Lasting:
         program = cls(name, (find_program(name), *arguments), log, undo)
         program._change = await undo.note(PROCESS, command=json.dumps(program.command))
         try:
-            program._spawn()
+            await program._spawn()
         except BaseException:
             await program.stop()
             raise
@@ -63,12 +66,7 @@ class Lasting:
     @property
     def running(self) -> bool:
         """True until it has ended."""
-        if self._pid is not None:
-            with contextlib.suppress(ChildProcessError):
-                if os.waitpid(self._pid, os.WNOHANG) == (0, 0):
-                    return True
-            self._pid = None
-        return False
+        return bool(find_processes(self.command))
 
     def last_line(self) -> str:
         """What it said last."""
@@ -94,13 +92,17 @@ class Lasting:
 
     async def _stop(self) -> None:
         await undo_process(Change(PROCESS, {"command": json.dumps(self.command)}))
-        if self.running and self._pid is not None:  # it has changed its command line
-            os.kill(self._pid, signal.SIGKILL)
-            await asyncio.to_thread(os.waitpid, self._pid, 0)
-            self._pid = None
         await self.keep()
 
-    def _spawn(self) -> None:
+    async def _spawn(self) -> None:
+        """Return when it has the command line by which it is known, or has ended."""
+        await asyncio.shield(asyncio.to_thread(os.waitpid, self._start_shell(), 0))
+        deadline = asyncio.get_running_loop().time() + _EXEC_LIMIT
+        while not self.running and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - no child of ours
+            await asyncio.sleep(_POLL)
+
+    def _start_shell(self) -> int:
+        """A shell starts it in the background and ends, so that it is init's; gives the shell's id."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -108,9 +110,9 @@ class Lasting:
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
         try:
-            self._pid = os.posix_spawn(
-                self.command[0],
-                list(self.command),
+            return os.posix_spawn(
+                _SHELL,
+                [_SHELL, "-c", f"{shlex.join(self.command)} &"],
                 os.environ,
                 file_actions=actions,
                 setsid=True,
