@@ -13,7 +13,7 @@ import attrs
 from qiot.errors import HalError, MediumError
 from qiot.hal.linux.backends import Target
 from qiot.hal.linux.supplicant.control import Control
-from qiot.hal.linux.supplicant.settings import NOT_SETTLED, TAG_KEPT, TAG_TRY, settings_of
+from qiot.hal.linux.supplicant.settings import NOT_SETTLED, TAG, settings_of
 from qiot.hal.linux.undo import Change
 from qiot.log import get_logger
 
@@ -115,7 +115,7 @@ class Networks:
         if not answer.isdecimal():
             raise HalError(f"wpa_supplicant takes no more networks: {answer[:40]}")
         number = int(answer)
-        for name, value in (("id_str", TAG_TRY), *settings):
+        for name, value in (("id_str", TAG), *settings):
             try:
                 await self.set(number, name, value)
             except HalError:
@@ -133,22 +133,21 @@ class Networks:
         """Make a try one of the networks: before all others, which are enabled again, and free to roam."""
         for name, value in NOT_SETTLED:
             await self._control.ask(f"SET_NETWORK {number} {name} {value}")
-        priorities = [await self._priority(each.number) for each in await self.listed()]
-        priority = min(max(priorities, default=0) + 1, _PRIORITY_MAX)
-        await self._control.ask(f"SET_NETWORK {number} priority {priority}")
-        for each in await self.tagged(TAG_KEPT):
-            if each != number:
-                await self._control.ask(f"REMOVE_NETWORK {each}")
+        for each in await self.ours(settled=True):
+            await self._control.ask(f"REMOVE_NETWORK {each}")
         for each in enabled:
             await self._control.ask(f"ENABLE_NETWORK {each} no-connect")
-        await self.set(number, "id_str", TAG_KEPT)
+        priorities = [await self._priority(each.number) for each in await self.listed()]
+        priority = min(max(0, *priorities) + 1, _PRIORITY_MAX)
+        await self.set(number, "priority", str(priority))
 
-    async def tagged(self, tag: str) -> Sequence[int]:
-        """Numbers of the networks with this id_str."""
+    async def ours(self, *, settled: bool) -> Sequence[int]:
+        """Numbers of the networks that are ours: those that were settled, or those that are tried."""
         return [
             each.number
             for each in await self.listed()
-            if await self._control.ask(f"GET_NETWORK {each.number} id_str") == tag
+            if await self._control.ask(f"GET_NETWORK {each.number} id_str") == TAG
+            and (await self._priority(each.number) > 0) is settled
         ]
 
     async def remove(self, numbers: Sequence[int]) -> None:
@@ -172,7 +171,7 @@ async def restore(change: Change) -> None:
         nameless = [
             each.number for each in await networks.listed() if not each.ssid and str(each.number) not in known
         ]
-        await networks.remove([*await networks.tagged(TAG_TRY), *nameless])
+        await networks.remove([*await networks.ours(settled=False), *nameless])
         enabled = change.facts["enabled"].split()
         for number in enabled:
             await control.ask(f"ENABLE_NETWORK {number} no-connect")

@@ -14,15 +14,17 @@ from qiot.errors import JoinError
 from qiot.hal.linux.backends import Target
 from qiot.model import Reason, Secret, Security
 
-__all__ = ["NOT_SETTLED", "TAG_KEPT", "TAG_TRY", "psk_of", "settings_of"]
+__all__ = ["NOT_SETTLED", "TAG", "psk_of", "settings_of"]
 
-TAG_TRY: Final = '"qiot-try"'
-"""id_str of a network that has not been settled."""
-TAG_KEPT: Final = '"qiot"'
-"""id_str of a network that qiot has settled."""
+TAG: Final = '"qiot"'
+"""id_str of a network of ours. It has a priority above 0 as soon as it is settled."""
 
-NOT_SETTLED: Final = (("bssid", "any"), ("scan_freq", ""), ("freq_list", ""))
-"""What holds for the try only is taken back by these."""
+NOT_SETTLED: Final = (("bssid", "any"), ("scan_freq", ""))
+"""What holds for the try only is taken back by these.
+
+Any other variable of the network in use makes wpa_supplicant forget its PMK, and leave an SAE network
+(wpa_supplicant_ctrl_iface_update_network of hostap 2.10, which spares these and the priority).
+"""
 
 _PSK_DIGITS: Final = 64
 _PASSPHRASE: Final = range(8, 64)
@@ -56,7 +58,7 @@ def settings_of(target: Target) -> Sequence[tuple[str, str]]:
     if target.bssid is not None:
         found.append(("bssid", target.bssid.hex(":")))
     if target.frequency is not None:
-        found += [("scan_freq", str(target.frequency)), ("freq_list", str(target.frequency))]
+        found.append(("scan_freq", str(target.frequency)))
     return found
 
 

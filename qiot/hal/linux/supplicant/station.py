@@ -16,7 +16,6 @@ from qiot.hal.linux.supplicant.daemon import Daemon
 from qiot.hal.linux.supplicant.dhcp import Dhcp
 from qiot.hal.linux.supplicant.kept import Kept
 from qiot.hal.linux.supplicant.networks import STATION, Networks, restore, unescape
-from qiot.hal.linux.supplicant.settings import TAG_TRY
 from qiot.hal.linux.supplicant.verdict import Verdict
 from qiot.hal.linux.undo import Change
 from qiot.log import get_logger
@@ -134,7 +133,7 @@ class SupplicantStation(StationBackend):
         networks = Networks(control)
         if self._change is None:
             self._change = await self._radio.undo.note(STATION, **await networks.facts())
-        await networks.remove(await networks.tagged(TAG_TRY))
+        await networks.remove(await networks.ours(settled=False))
         verdict.number = await networks.add(target)
         self._tried = (verdict.number, target)
         await self._dhcp.leave()
@@ -187,7 +186,7 @@ class SupplicantStation(StationBackend):
         control = await self._daemon.control()
         networks = Networks(control)
         enabled = [int(each) for each in self._change.facts["enabled"].split()]
-        if number not in await networks.tagged(TAG_TRY):  # it was started anew, and has forgotten the try
+        if number not in await networks.ours(settled=False):  # it was started anew, and has forgotten the try
             enabled = [each.number for each in await networks.listed() if each.enabled]
             number = await networks.add(target)
             await control.ask(f"SELECT_NETWORK {number}")
