@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from qiot.errors import MediumError
-from qiot.hal.linux.netlink import ROUTE, Netlink
+from qiot.hal.linux.netlink import ROUTE, Netlink, codec
 from qiot.hal.linux.refusals import index_of, refusals
 from qiot.model import Reason
 
@@ -59,8 +59,7 @@ class Links:
 
     async def set_mac(self, name: str, mac: bytes) -> None:
         """Give an interface another hardware address; most drivers want it down."""
-        from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-
+        ifinfmsg = (await codec("rtnl.ifinfmsg")).ifinfmsg
         with refusals(f"the address of {name}", name):
             message = ifinfmsg()
             message["index"] = index_of(name)
@@ -92,8 +91,7 @@ class Links:
 
     async def gateway(self, name: str) -> str | None:
         """The default router by way of this interface, of several the one that is taken."""
-        from pyroute2.netlink.rtnl.rtmsg import rtmsg
-
+        rtmsg = (await codec("rtnl.rtmsg")).rtmsg
         with refusals(f"the routes of {name}", name):
             index = index_of(name)
             message = rtmsg()
@@ -113,8 +111,7 @@ class Links:
 
     async def neighbours(self, name: str) -> Mapping[bytes, str]:
         """IPv4 addresses of those around that the kernel has heard, by their MAC address."""
-        from pyroute2.netlink.rtnl.ndmsg import ndmsg
-
+        ndmsg = (await codec("rtnl.ndmsg")).ndmsg
         with refusals(f"the neighbours of {name}", name):
             index = index_of(name)
             message = ndmsg()
@@ -148,16 +145,14 @@ class Links:
         self._netlink.close()
 
     async def _link(self, name: str) -> Any:
-        from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-
+        ifinfmsg = (await codec("rtnl.ifinfmsg")).ifinfmsg
         with refusals(name, name):
             message = ifinfmsg()
             message["index"] = index_of(name)
             return _decode(ifinfmsg, (await self._netlink.ask(message, _GET_LINK))[0].data)
 
     async def _set_flag(self, name: str, *, up: bool) -> None:
-        from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-
+        ifinfmsg = (await codec("rtnl.ifinfmsg")).ifinfmsg
         if await self.is_up(name) == up:
             return
         with refusals(f"{name} {'up' if up else 'down'}", name):
@@ -168,8 +163,7 @@ class Links:
             await self._netlink.ask(message, _SET_LINK)
 
     async def _all_addresses(self) -> Sequence[tuple[int, str, int]]:
-        from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-
+        ifaddrmsg = (await codec("rtnl.ifaddrmsg")).ifaddrmsg
         message: Any = ifaddrmsg()
         message["family"] = socket.AF_INET
         found = []
@@ -181,8 +175,7 @@ class Links:
         return found
 
     async def _change_address(self, name: str, address: str, prefix: int, kind: int, fine: int) -> None:
-        from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-
+        ifaddrmsg = (await codec("rtnl.ifaddrmsg")).ifaddrmsg
         message: Any = ifaddrmsg()
         message["family"] = socket.AF_INET
         message["index"] = index_of(name)

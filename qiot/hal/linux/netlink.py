@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import importlib
 import os
 import socket
 import struct
@@ -17,7 +18,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-__all__ = ["ROUTE", "WIRELESS", "Family", "Netlink", "Packet", "find_family"]
+__all__ = ["ROUTE", "WIRELESS", "Family", "Netlink", "Packet", "codec", "find_family"]
 
 ROUTE: Final = 0
 """NETLINK_ROUTE (linux/netlink.h)."""
@@ -226,14 +227,24 @@ def _attributes(data: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
         offset += (length + 3) & ~3
 
 
+_codecs: Final[dict[str, Any]] = {}
+
+
+async def codec(name: str = "") -> Any:
+    """A module of pyroute2.netlink, imported in a thread: it takes a second on a small board."""
+    if name not in _codecs:
+        full = f"pyroute2.netlink.{name}".rstrip(".")
+        _codecs[name] = await asyncio.to_thread(importlib.import_module, full)
+    return _codecs[name]
+
+
 async def find_family(netlink: Netlink, name: str) -> Family:
     """Ask the kernel for a generic netlink family.
 
     Raises:
         OSError: ENOENT where it has none.
     """
-    from pyroute2.netlink import ctrlmsg
-
+    ctrlmsg = (await codec()).ctrlmsg
     message = ctrlmsg()
     message["cmd"] = _GET_FAMILY
     message["version"] = 1

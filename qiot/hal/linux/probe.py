@@ -55,7 +55,10 @@ def capabilities_of(wiphy: Wiphy, *, ap_sta: bool | None) -> Capabilities:
     station = {Role.STATION} if _MANAGED in wiphy.modes else set[Role]()
     access_point = {Role.ACCESS_POINT} if _AP in wiphy.modes else set[Role]()
     air = set(_AIR) if _MONITOR in wiphy.modes else set[Role]()
-    combinations = [Combination(frozenset(roles)) for roles in (station, access_point, air) if roles]
+    alone = [Combination(frozenset({role})) for role in (Role.SNIFF, Role.INJECT) if role in air]
+    combinations = [Combination(frozenset(roles)) for roles in (station, access_point) if roles] + alone
+    if air:
+        combinations.append(Combination(frozenset(air)))
     beside = bool(air) and (_MONITOR in wiphy.software_modes)
     for mode, roles in ((_MANAGED, station), (_AP, access_point)):
         if roles and air and (beside or _room(wiphy.limits, (mode, _MONITOR))):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -96,7 +98,7 @@ class Wireless:
 
     async def recover(self) -> None:
         """Put back what a killed process changed; then the country's rules hold."""
-        self._make_managers()
+        await self._make_managers()
         await self._radio.undo.recover()
         if self._country is not None:
             await self._wifi.set_country(self._country)
@@ -139,7 +141,7 @@ class Wireless:
         """
         if self._chosen is None:
             problems: list[NotSupportedError] = []
-            for each in self._make_managers():
+            for each in await self._make_managers():
                 if each.name not in self._wanted:
                     continue
                 problem = await each.station.problem()
@@ -154,8 +156,10 @@ class Wireless:
             )
         return self._chosen
 
-    def _make_managers(self) -> Sequence[Manager]:
+    async def _make_managers(self) -> Sequence[Manager]:
         """All of them: each knows how to undo what an earlier run did by it."""
+        if not self._managers:
+            await asyncio.to_thread(_import_managers)
         if not self._managers:
             from qiot.hal.linux.hostapd import HostapdAccessPoint
             from qiot.hal.linux.networkmanager import NetworkManagerAccessPoint, NetworkManagerStation
@@ -167,3 +171,9 @@ class Wireless:
                 Manager("wpa_supplicant", SupplicantStation(radio), HostapdAccessPoint(radio)),
             )
         return self._managers
+
+
+def _import_managers() -> None:
+    """For a thread: D-Bus takes a second on a small board."""
+    for name in ("hostapd", "networkmanager", "supplicant"):
+        importlib.import_module(f"qiot.hal.linux.{name}")

@@ -11,7 +11,7 @@ from qiot.hal.conformance.check import Broken, expect, not_claimed
 from qiot.hal.contract import Wifi, WifiStatus
 from qiot.model import Credentials, IpConfig, Reason, show_ssid
 
-__all__ = ["back", "earlier", "fails", "home", "join", "offered", "status"]
+__all__ = ["back", "earlier", "fails", "home", "join", "offered", "same", "status"]
 
 
 def home(bench: Bench) -> Credentials:
@@ -35,6 +35,13 @@ async def status(bench: Bench, wifi: Wifi) -> WifiStatus:
             now.ssid and now.ip, f"it is connected, with the network {now.ssid!r} and the address {now.ip}"
         )
     return now
+
+
+def same(one: WifiStatus, other: WifiStatus) -> bool:
+    """True where the station is at the same place; a router may become known some time after the address."""
+    addresses = [each.ip and each.ip.address for each in (one, other)]
+    places = [(each.connected, each.ssid, each.saved) for each in (one, other)]
+    return addresses[0] == addresses[1] and places[0] == places[1]
 
 
 async def join(bench: Bench, wifi: Wifi, credentials: Credentials) -> IpConfig:

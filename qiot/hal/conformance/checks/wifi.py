@@ -60,7 +60,8 @@ async def status_can_be_asked_at_any_time(bench: Bench) -> None:
     """Before anything else was done, and twice."""
     wifi = bench.port(Wifi)
     first = await station.status(bench, wifi)
-    expect(await station.status(bench, wifi) == first, "status changed with nothing done in between")
+    second = await station.status(bench, wifi)
+    expect(station.same(second, first), f"status changed with nothing done in between: {first}, {second}")
 
 
 @check(Wifi, "set_country")

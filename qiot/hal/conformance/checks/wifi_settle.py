@@ -17,7 +17,7 @@ async def without_a_try_nothing_happens(bench: Bench) -> None:
     for keep in (True, False):
         await bench.call("Wifi.settle", wifi.settle(keep=keep))
         after = await station.status(bench, wifi)
-        expect(after == before, f"settle(keep={keep}) without a try changed {before} to {after}")
+        expect(station.same(after, before), f"settle(keep={keep}) without a try changed {before} to {after}")
 
 
 @check(Wifi, "settle", disturbs=True, seconds=300)

@@ -19,11 +19,11 @@ __all__ = ["NOT_SETTLED", "TAG", "psk_of", "settings_of"]
 TAG: Final = '"qiot"'
 """id_str of a network of ours. It has a priority above 0 as soon as it is settled."""
 
-NOT_SETTLED: Final = (("bssid", "any"), ("scan_freq", ""))
+NOT_SETTLED: Final = (("bssid", "any"),)
 """What holds for the try only is taken back by these.
 
-Any other variable of the network in use makes wpa_supplicant forget its PMK, and leave an SAE network
-(wpa_supplicant_ctrl_iface_update_network of hostap 2.10, which spares these and the priority).
+It cannot be much: any variable of the network in use but bssid and priority, scan_freq too, makes
+wpa_supplicant 2.10 forget its PMK and leave an SAE network (wpa_supplicant_ctrl_iface_update_network).
 """
 
 _PSK_DIGITS: Final = 64
@@ -57,8 +57,6 @@ def settings_of(target: Target) -> Sequence[tuple[str, str]]:
         found.append(("scan_ssid", "1"))
     if target.bssid is not None:
         found.append(("bssid", target.bssid.hex(":")))
-    if target.frequency is not None:
-        found.append(("scan_freq", str(target.frequency)))
     return found
 
 

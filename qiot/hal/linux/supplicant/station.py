@@ -142,6 +142,8 @@ class SupplicantStation(StationBackend):
         if target.frequency is not None:
             look += f" freq={target.frequency}"
         async with control.attached() as news:
+            if target.frequency is not None:
+                await control.ask(look)  # the network is looked for where it is, and only then everywhere
             await control.do(f"SELECT_NETWORK {verdict.number}", "the join")
             return await self._follow(control, news, verdict, look)
 
