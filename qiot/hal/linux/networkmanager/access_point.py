@@ -79,11 +79,11 @@ class NetworkManagerAccessPoint(AccessPointBackend):
             find_program("dnsmasq")
         except NotSupportedError as error:
             return error
+        bus = Bus()  # of its own: a start may be at work with the other, or another probe
         try:
-            return await self._manager.problem(self._interface, *_PERMISSIONS)
+            return await Manager(bus).problem(self._interface, *_PERMISSIONS)
         finally:
-            if not self._displaced:
-                await self._manager.bus.close()
+            await bus.close()
 
     async def start(self, spec: SoftApSpec, interface: str, frequency: int) -> None:
         """Bring it up; it ends with this process, however that ends."""

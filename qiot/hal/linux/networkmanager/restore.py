@@ -20,7 +20,7 @@ __all__ = ["Displacement", "finish"]
 
 log = get_logger()
 
-_CLEAN_UP_LIMIT: Final = 15.0
+_CLEAN_UP_LIMIT: Final = 30.0
 """Seconds that putting back may take."""
 
 
