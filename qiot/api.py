@@ -19,6 +19,7 @@ from qiot.cloud.tls import check_psk
 from qiot.cloud.transport import HostTransport
 from qiot.device_info import DeviceInfo, load_device_info, save_device_info
 from qiot.errors import ConfigurationError, NotSupportedError, QiotError, StorageError
+from qiot.finishing import finish
 from qiot.hal.contract import Platform, Slot, SoftApSpec, Storage, Transport
 from qiot.hal.registry import PlatformSpec, open_platform
 from qiot.log import get_logger
@@ -403,12 +404,7 @@ class WifiConfig:
         self.device_info = identity
         if self._path is not None:
             # A secret that the cloud gave is saved even where the run is stopped meanwhile.
-            saving = asyncio.ensure_future(asyncio.to_thread(save_device_info, self._path, identity))
-            try:
-                self.device_info = await asyncio.shield(saving)
-            except asyncio.CancelledError:
-                await asyncio.wait({saving})
-                raise
+            self.device_info = await finish(asyncio.to_thread(save_device_info, self._path, identity))
 
     def _mark(self) -> dict[str, str]:
         return {"product_id": self.device_info.product_id, "device_name": self.device_info.device_name}

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from typing import ClassVar
 
 from qiot.errors import HalError
+from qiot.finishing import finish
 from qiot.hal.contract import ChipSoftAp, ListenContext, Listener, SmartConfig
 from qiot.model import CloudLink, Offer, Peer, Reason, Step
 from qiot.protocols.base import Heard, News, Refused
@@ -97,12 +98,7 @@ class ModuleMethod(Listener):
         self._listening = False
         self._news.set()
         self._subscriptions.close()
-        stopping = asyncio.ensure_future(self._stop_module())
-        try:
-            await asyncio.shield(stopping)
-        except asyncio.CancelledError:
-            await asyncio.wait({stopping})
-            raise
+        await finish(self._stop_module())
 
     async def _stop_module(self) -> None:
         with suppress(HalError):  # some firmware reboots instead of an answer, and a dead module has stopped

@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 import attrs
 
 from qiot.errors import HalError, JoinError, MediumError
+from qiot.finishing import finish
 from qiot.hal.contract import Wifi, WifiStatus
 from qiot.log import get_logger
 from qiot.model import SSID_MAX, Credentials, IpConfig, Network, Reason, Security, show_ssid
@@ -107,7 +108,7 @@ class ModuleWifi(Wifi):
             try:
                 ip = await self._in_time(timeout, self._try(credentials, _now() + timeout))
             except BaseException:
-                await _finish(self._go_back())
+                await finish(self._go_back())
                 raise
             self._tried = credentials
             return ip
@@ -121,9 +122,9 @@ class ModuleWifi(Wifi):
     async def settle(self, *, keep: bool) -> None:
         """Keep the last join in the host's file, or go back."""
         if not keep:
-            await _finish(self._undo())
+            await finish(self._undo())
         elif self._tried is not None:
-            await _finish(self._keep(self._tried))
+            await finish(self._keep(self._tried))
 
     async def status(self) -> WifiStatus:
         """AT+CWJAP? and AT+CIPSTA?."""
@@ -136,12 +137,12 @@ class ModuleWifi(Wifi):
     async def recover(self) -> None:
         """Undo a try that a killed process left."""
         if (await self._kept.read()).tried_from is not None:
-            await _finish(self._undo())
+            await finish(self._undo())
 
     async def close(self) -> None:
         """Undo a try that was not settled."""
         if self._tried is not None:
-            await _finish(self._go_back())
+            await finish(self._go_back())
 
     async def _in_time(self, timeout: float, work: Coroutine[None, None, IpConfig]) -> IpConfig:
         try:
@@ -303,13 +304,3 @@ def _text(value: bytes, name: str) -> str:
     if not text.isprintable():
         raise JoinError(f"the module takes no {name} that is not printable UTF-8", reason=Reason.JOIN_OTHER)
     return text
-
-
-async def _finish(work: Coroutine[None, None, None]) -> None:
-    """Do it to its end; a cancellation waits for that."""
-    working = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait({working})
-        raise

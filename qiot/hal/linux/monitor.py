@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from qiot.errors import HalError, NotSupportedError
+from qiot.finishing import finish
 from qiot.hal.linux.nl80211 import WirelessInterface
 from qiot.hal.linux.radio import Radio
 from qiot.hal.linux.undo import Change
@@ -84,12 +84,7 @@ class Monitor:
 
     async def give_back(self) -> None:
         """Remove it, and let the others be as they were. Idempotent; a cancellation waits for it."""
-        giving = asyncio.ensure_future(self._give_back())
-        try:
-            await asyncio.shield(giving)
-        except asyncio.CancelledError:
-            await asyncio.wait({giving})
-            raise
+        await finish(self._give_back())
 
     async def _make(self) -> str:
         radio = self._radio

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from qiot.errors import HalError, NotSupportedError
+from qiot.finishing import finish
 from qiot.hal.linux.undo import Change, UndoLog
 from qiot.log import get_logger
 
@@ -140,12 +141,7 @@ class Program:
 
     async def stop(self) -> None:
         """End it. Idempotent; a cancellation waits until it is gone."""
-        stopping = asyncio.ensure_future(self._stop())
-        try:
-            await asyncio.shield(stopping)
-        except asyncio.CancelledError:
-            await asyncio.wait({stopping})
-            raise
+        await finish(self._stop())
 
     async def _start(self, command: Sequence[str], undo: UndoLog) -> None:
         self._undo = undo

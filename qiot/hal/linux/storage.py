@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from qiot.atomic_file import remove_leftovers, sync_folder, write_atomic
 from qiot.errors import StorageError
+from qiot.finishing import finish
 from qiot.hal.contract import Slot, Storage
 
 __all__ = ["FileStorage", "default_folder"]
@@ -60,19 +61,8 @@ class FileStorage(Storage):
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         async with self._turn:
-            running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-            try:
-                return await asyncio.shield(running)
-            except asyncio.CancelledError:
-                # A thread cannot be cancelled. Left alone, it could rename an older save over a newer one.
-                while not running.done():
-                    try:
-                        await asyncio.wait((running,))
-                    except asyncio.CancelledError:
-                        continue
-                if not running.cancelled():
-                    running.exception()
-                raise
+            # A thread cannot be cancelled. Left alone, it could rename an older save over a newer one.
+            return await finish(asyncio.to_thread(work, *arguments))
 
     def _path(self, slot: Slot) -> Path:
         return self._folder / slot.value

@@ -19,6 +19,7 @@ import attrs
 
 from qiot.atomic_file import write_atomic
 from qiot.errors import HalError, QiotError, StorageError
+from qiot.finishing import finish
 from qiot.log import get_logger
 
 __all__ = ["Change", "Undo", "UndoLog"]
@@ -128,19 +129,16 @@ class UndoLog:
 
     async def _write(self, changes: list[Change]) -> None:
         content = json.dumps([attrs.asdict(each) for each in changes], indent=1).encode()
-        # The disk is waited for in any case: the list in memory is the list on the disk.
-        writing = asyncio.ensure_future(asyncio.to_thread(write_atomic, self._path, content))
         try:
-            await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await asyncio.wait({writing})
-            if not writing.exception():
-                self._changes = changes
-            raise
+            await finish(self._replace(content, changes))
         except OSError as error:
             raise StorageError(
                 f"{self._path} cannot be written: {error.strerror or error}", code=error.errno
             ) from None
+
+    async def _replace(self, content: bytes, changes: list[Change]) -> None:
+        """The list in memory is the list on the disk."""
+        await asyncio.to_thread(write_atomic, self._path, content)
         self._changes = changes
 
     def _lock_and_read(self) -> list[Change]:

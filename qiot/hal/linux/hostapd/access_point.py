@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 import attrs
 
 from qiot.errors import HalError, MediumError, NotSupportedError
+from qiot.finishing import finish
 from qiot.hal.contract import SoftApSpec
 from qiot.hal.linux.backends import AccessPointBackend
 from qiot.hal.linux.hostapd.aside import Aside
@@ -110,12 +111,7 @@ class HostapdAccessPoint(AccessPointBackend):
 
     async def stop(self) -> None:
         """Take it down. Idempotent; a cancellation waits until it is down."""
-        stopping = asyncio.ensure_future(self._stop())
-        try:
-            await asyncio.shield(stopping)
-        except asyncio.CancelledError:
-            await asyncio.wait({stopping})
-            raise
+        await finish(self._stop())
 
     async def move(self, frequency: int) -> None:
         """Announce another channel to the stations and go there with them."""

@@ -22,7 +22,7 @@ from qiot.hal.linux.networkmanager.bus import Bus
 from qiot.hal.linux.networkmanager.manager import Manager
 from qiot.hal.linux.networkmanager.names import DeviceReason
 from qiot.hal.linux.networkmanager.profiles import access_point_profile
-from qiot.hal.linux.networkmanager.restore import Displacement, finish
+from qiot.hal.linux.networkmanager.restore import Displacement, clean_up
 from qiot.hal.linux.programs import find_program
 from qiot.hal.linux.undo import Change
 from qiot.log import get_logger
@@ -104,7 +104,7 @@ class NetworkManagerAccessPoint(AccessPointBackend):
 
     async def stop(self) -> None:
         """Take it down, and begin to join the network that it displaced."""
-        await finish(self._stop())
+        await clean_up(self._stop())
 
     async def _start(self, spec: SoftApSpec, interface: str, frequency: int) -> None:
         manager, profile_id = self._manager, str(uuid.uuid4())

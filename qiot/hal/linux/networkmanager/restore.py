@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from qiot.errors import HalError
+from qiot.finishing import finish
 from qiot.hal.linux.networkmanager.association import look
 from qiot.hal.linux.networkmanager.bus import BusError
 from qiot.hal.linux.networkmanager.manager import Device, Manager
@@ -16,7 +17,7 @@ from qiot.hal.linux.networkmanager.profiles import Profile
 from qiot.hal.linux.undo import Change, UndoLog
 from qiot.log import get_logger
 
-__all__ = ["Displacement", "finish"]
+__all__ = ["Displacement", "clean_up"]
 
 log = get_logger()
 
@@ -119,16 +120,9 @@ class Displacement:
             log.warning(f"{self.interface}: the earlier network cannot be joined: {error}")
 
 
-async def finish(work: Coroutine[None, None, None]) -> None:
-    """Do clean-up to its end within its own time limit, also where the caller is cancelled meanwhile."""
-    task = asyncio.create_task(_bounded(work))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning(f"not cleaned up: {error}")
-        raise
+async def clean_up(work: Coroutine[None, None, None]) -> None:
+    """Do it to its end within its own time limit, also where the caller is cancelled meanwhile."""
+    await finish(_bounded(work))
 
 
 async def _bounded(work: Coroutine[None, None, None]) -> None:

@@ -19,7 +19,7 @@ from qiot.hal.linux.networkmanager.failures import join_error
 from qiot.hal.linux.networkmanager.manager import Device, Manager
 from qiot.hal.linux.networkmanager.names import DeviceState
 from qiot.hal.linux.networkmanager.profiles import Profile, Settings, kept, preferred, station_profile
-from qiot.hal.linux.networkmanager.restore import Displacement, finish
+from qiot.hal.linux.networkmanager.restore import Displacement, clean_up
 from qiot.hal.linux.undo import Change
 from qiot.log import get_logger
 from qiot.model import IpConfig, Reason, Security, show_ssid
@@ -114,7 +114,7 @@ class NetworkManagerStation(StationBackend):
         if not keep:
             await self._end_try()
             return
-        await finish(self._keep(self._try))
+        await clean_up(self._keep(self._try))
 
     async def status(self) -> WifiStatus:
         """Where the station is, and which network NetworkManager would join after a reboot."""
@@ -246,7 +246,7 @@ class NetworkManagerStation(StationBackend):
         """Forget the try and bring the earlier network back."""
         trial = self._try
         if trial is not None:
-            await finish(self._undo_try(trial))
+            await clean_up(self._undo_try(trial))
 
     async def _undo_try(self, trial: _Try) -> None:
         self._try = None

@@ -19,6 +19,7 @@ from typing import Final
 import attrs
 
 from qiot.errors import HalError
+from qiot.finishing import finish
 from qiot.hal.linux.programs import PROCESS, find_processes, find_program, undo_process
 from qiot.hal.linux.undo import Change, UndoLog
 
@@ -83,12 +84,7 @@ class Lasting:
 
     async def stop(self) -> None:
         """End it. Idempotent; a cancellation waits until it is gone."""
-        stopping = asyncio.ensure_future(self._stop())
-        try:
-            await asyncio.shield(stopping)
-        except asyncio.CancelledError:
-            await asyncio.wait({stopping})
-            raise
+        await finish(self._stop())
 
     async def _stop(self) -> None:
         await undo_process(Change(PROCESS, {"command": json.dumps(self.command)}))
@@ -96,7 +92,7 @@ class Lasting:
 
     async def _spawn(self) -> None:
         """Return when it has the command line by which it is known, or has ended."""
-        await asyncio.shield(asyncio.to_thread(os.waitpid, self._start_shell(), 0))
+        await finish(asyncio.to_thread(os.waitpid, self._start_shell(), 0))
         deadline = asyncio.get_running_loop().time() + _EXEC_LIMIT
         while not self.running and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - no child of ours
             await asyncio.sleep(_POLL)

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import ClassVar, Final, NoReturn
 
 from qiot.errors import HalError, JoinError, NotSupportedError
+from qiot.finishing import finish
 from qiot.hal.contract import WifiStatus
 from qiot.hal.linux.backends import StationBackend, Target
 from qiot.hal.linux.radio import Radio
@@ -60,7 +61,7 @@ class SupplicantStation(StationBackend):
         try:
             return await self._in_time(timeout, verdict, self._try(target, verdict))
         except BaseException:
-            await _finish(self._undo_try())
+            await finish(self._undo_try())
             raise
 
     async def rejoin(self, timeout: float) -> IpConfig:
@@ -73,7 +74,7 @@ class SupplicantStation(StationBackend):
         target = await self._kept.read()
         if target is not None:
             found = await self.join(target, timeout)
-            await _finish(self._keep_try())
+            await finish(self._keep_try())
             return found
         first = await Networks(control).first() if control is not None else None
         if control is None or first is None:
@@ -86,9 +87,9 @@ class SupplicantStation(StationBackend):
     async def settle(self, *, keep: bool) -> None:
         """Keep the last join, in wpa_supplicant's configuration or here, or undo it."""
         if not keep:
-            await _finish(self._undo_try())
+            await finish(self._undo_try())
         elif self._tried is not None:
-            await _finish(self._keep_try())
+            await finish(self._keep_try())
 
     async def status(self) -> WifiStatus:
         """Where the station is, by wpa_supplicant and the kernel."""
@@ -106,7 +107,7 @@ class SupplicantStation(StationBackend):
     async def close(self) -> None:
         """Undo a try that was not settled; end a wpa_supplicant of ours that keeps no network."""
         try:
-            await _finish(self._undo_try())
+            await finish(self._undo_try())
         finally:
             await self._daemon.stop()
             self._daemon.let_go()
@@ -219,13 +220,3 @@ class SupplicantStation(StationBackend):
 
     async def _is_joined(self, control: Control) -> bool:
         return (await control.fields("STATUS")).get("wpa_state") == _COMPLETED
-
-
-async def _finish(work: Coroutine[None, None, None]) -> None:
-    """Do it to its end; a cancellation waits for that."""
-    working = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait({working})
-        raise

@@ -1,0 +1,57 @@
+"""Work that is finished whatever becomes of who asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from qiot.finishing import finish
+
+
+async def test_it_gives_the_result_and_the_error() -> None:
+    async def work(error: Exception | None) -> str:
+        await asyncio.sleep(0)
+        if error is not None:
+            raise error
+        return "done"
+
+    assert await finish(work(None)) == "done"
+    with pytest.raises(ValueError, match="no good"):
+        await finish(work(ValueError("no good")))
+
+
+async def test_every_cancellation_waits_for_the_end() -> None:
+    go, done = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        await go.wait()
+        done.set()
+
+    caller = asyncio.ensure_future(finish(work()))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        caller.cancel()
+    await asyncio.sleep(0)
+    assert not caller.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert done.is_set()
+
+
+async def test_what_fails_after_a_cancellation_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    go = asyncio.Event()
+
+    async def work() -> None:
+        await go.wait()
+        raise ValueError("the disk is full")
+
+    caller = asyncio.ensure_future(finish(work()))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert "the disk is full" in caplog.text
