@@ -104,7 +104,8 @@ class Program:
 
         Raises:
             NotSupportedError: It is not installed.
-            HalError: It ended, or was not ready in time; nothing of it is left. The text has its last line.
+            HalError: It ended, or was not ready in time; nothing of it is left. The text has its last line, a
+                note the others.
         """
         program = cls(name)
         try:
@@ -197,8 +198,10 @@ class Program:
             await self._undo.forget(change)
 
     def _failed(self, what: str) -> HalError:
-        last = next((line for line in reversed(self._lines) if line.strip()), "")
-        return HalError(f"{self.name} {what}{f': {last}' if last else ''}")
+        said = [line.strip() for line in self._lines if line.strip()]
+        error = HalError(f"{self.name} {what}{f': {said[-1]}' if said else ''}")
+        error.add_note("\n".join(said))  # the last line is not always the one that says why
+        return error
 
 
 async def undo_process(change: Change) -> None:

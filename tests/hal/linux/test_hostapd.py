@@ -232,13 +232,13 @@ async def test_recover_brings_the_station_back(radio: Radio, supplicant: FakeSup
         ("hostapd", "Could not configure driver mode: Device or resource busy", Reason.MEDIUM, "uses the"),
         ("dnsmasq", "failed to bind DHCP server socket: Address already in use", Reason.PORT_BUSY, "ss -lu"),
         ("dnsmasq", "Operation not permitted", Reason.NO_PERMISSION, "root"),
-        ("hostapd", "something new", Reason.PLATFORM, ""),
+        ("hostapd", "Could not select hw_mode and channel. (-3)", Reason.CONFIGURATION, "country"),
     ],
 )
 async def test_a_program_that_gives_up_is_explained_and_nothing_is_left(
     radio: Radio, supplicant: FakeSupplicant, tools: Path, program: str, says: str, reason: Reason, hint: str
 ) -> None:
-    install(tools, program, f"import sys\nprint({says!r}); sys.exit(1)")
+    install(tools, program, f"import sys\nprint({says!r}); print('nl80211: deinit'); sys.exit(1)")
     backend = HostapdAccessPoint(radio)
     with pytest.raises(HalError) as caught:
         await backend.start(SPEC, "wlan0", 2437)
@@ -247,6 +247,16 @@ async def test_a_program_that_gives_up_is_explained_and_nothing_is_left(
     assert hint in caught.value.hint
     assert await addresses(radio, "wlan0") == [("192.168.77.10", 24)]
     assert undo_list(radio) == []
+    assert "DISCONNECT" in supplicant.asked
+
+
+async def test_what_nobody_can_explain_is_told_by_its_last_line(
+    radio: Radio, supplicant: FakeSupplicant, tools: Path
+) -> None:
+    install(tools, "hostapd", "import sys\nprint('first'); print('something new'); sys.exit(1)")
+    with pytest.raises(HalError, match="something new") as caught:
+        await HostapdAccessPoint(radio).start(SPEC, "wlan0", 2437)
+    assert caught.value.reason is Reason.PLATFORM
     assert "DISCONNECT" in supplicant.asked
 
 

@@ -203,8 +203,13 @@ class HostapdAccessPoint(AccessPointBackend):
 
 
 def _explained(error: HalError) -> HalError:
+    """The error with what to do about it, by whichever line of the program's says why."""
+    ended = str(error).partition(":")[0]
+    notes = "\n".join(getattr(error, "__notes__", ())).splitlines()
+    said = [str(error), *(f"{ended}: {line}" for line in notes)]
     for words, reason, text, hint in _HINTS:
-        if words in str(error):
-            message = f"{text}: {error}" if text else str(error)
-            return MediumError(message, reason=reason, code=error.code, hint=hint)
+        for line in said:
+            if words in line:
+                message = f"{text}: {line}" if text else line
+                return MediumError(message, reason=reason, code=error.code, hint=hint)
     return error
