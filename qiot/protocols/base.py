@@ -12,7 +12,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import attrs
 
-from qiot.model import Event, Failure, Offer, Peer
+from qiot.model import Event, Failure, Network, Offer, Peer
 
 __all__ = [
     "Answer",
@@ -22,6 +22,7 @@ __all__ = [
     "Drop",
     "Heard",
     "Input",
+    "Learned",
     "Lost",
     "Mtu",
     "News",
@@ -34,7 +35,8 @@ __all__ = [
     "Subscribed",
 ]
 
-Question: TypeAlias = Literal["scan", "log", "errors", "identity"]
+Question: TypeAlias = Literal["scan", "log", "errors", "identity", "unbind", "reset"]
+"""What a codec may want of its device; "unbind" forgets the owner, "reset" the network, too."""
 
 
 @attrs.frozen
@@ -86,10 +88,17 @@ class Send:
 
 @attrs.frozen
 class Ask:
-    """The codec needs something of the device to answer `peer`; it comes back through `tell` as `Answer`."""
+    """The codec needs something of the device to answer `peer`; it comes back through `tell` as `Answer`.
+
+    Attributes:
+        what: The question.
+        peer: Who asked.
+        cached: For a scan: what was seen before will do.
+    """
 
     what: Question
     peer: Peer
+    cached: bool = False
 
 
 @attrs.frozen
@@ -101,12 +110,16 @@ class Answer:
         peer: Who asked.
         lines: The answer as the wire's own octets, one item each: log entries, error records.
         values: The answer as fields (identity).
+        networks: What a scan saw, the strongest first.
+        failure: Why there is no answer: a scan that failed, a reset that could not be done.
     """
 
     what: Question
     peer: Peer
     lines: Sequence[bytes] = ()
     values: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    networks: Sequence[Network] = ()
+    failure: Failure | None = None
 
 
 @attrs.frozen
@@ -139,7 +152,26 @@ class Refused:
     failure: Failure
 
 
-Output: TypeAlias = Send | Ask | Drop | Seen | Refused | Offer
+@attrs.frozen
+class Learned:
+    """What the phone's side of a codec has learned from the device, for whoever holds the phone.
+
+    Attributes:
+        what: A word or two: "version", "networks", "joined", "bound", "log", "error".
+        values: Facts; never secret.
+        networks: The device's scan, where this is one.
+        failure: What went wrong, where something did.
+        last: The phone has finished: it reached its goal, or gave up where there is a `failure`.
+    """
+
+    what: str
+    values: Mapping[str, str | int | bool] = attrs.field(factory=dict, hash=False)
+    networks: Sequence[Network] = ()
+    failure: Failure | None = None
+    last: bool = False
+
+
+Output: TypeAlias = Send | Ask | Drop | Seen | Refused | Offer | Learned
 Heard: TypeAlias = Ask | Seen | Refused | Offer
 """What a listener passes on to the session: every output that is not for the medium."""
 News: TypeAlias = Event | Answer

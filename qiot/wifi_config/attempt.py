@@ -134,7 +134,7 @@ class Attempt:
         except (CloudError, JoinError) as error:
             self.failure = error.failure(self.step)
             log.error(str(self.failure))
-            await self.reporter.report(self.step, Outcome.FAILED, peer=self.offer.peer, failure=self.failure)
+            await self._report(Outcome.FAILED, failure=self.failure)
             return Result.REFUSED
 
     async def _join(self) -> Result:
@@ -147,7 +147,7 @@ class Attempt:
         if not self.radio.keeps_access_point:
             await self.reporter.accept(self.offer.peer, barrier=True)
         log.info(f"STA to connect SSID:{shown}")
-        await self.reporter.report(Step.JOINING, Outcome.STARTED, peer=self.offer.peer, ssid=shown)
+        await self._report(Outcome.STARTED, ssid=shown)
         try:
             ip = await self._join_and_answer(credentials)
         except JoinError as error:
@@ -158,10 +158,8 @@ class Attempt:
         await self.reporter.after_join()  # before any answer: the phone may speak there at once
         if self.radio.keeps_access_point:
             await self.reporter.accept(self.offer.peer, barrier=False)
-        await self.reporter.report(
-            Step.JOINING,
+        await self._report(
             Outcome.OK,
-            peer=self.offer.peer,
             ssid=shown,
             ip=ip.address,
             ssid_length=len(credentials.ssid),
@@ -193,23 +191,23 @@ class Attempt:
         binder = self._cloud()
         log.info("device bind start")
         if not binder.registered:
-            await self.reporter.report(Step.REGISTERING, Outcome.STARTED)
+            await self._report(Outcome.STARTED)
             identity = await self._tries(binder.register)
             await self.save_identity(identity)
-        await self.reporter.report(Step.REGISTERING, Outcome.OK)
+        await self._report(Outcome.OK)
         return Result.OK
 
     async def _connect(self) -> Result:
         await self.drop_link()
         self.journal.mark("mqttStart")
-        await self.reporter.report(Step.CONNECTING, Outcome.STARTED)
+        await self._report(Outcome.STARTED)
         try:
             self.link = await self._tries(self._cloud().connect)
         except CloudError as error:
             self.dev_log.push(f"WIFI_MQTT_CONNECT_FAILED: {error.reason}")
             raise
         self.journal.mark("mqttConnected")
-        await self.reporter.report(Step.CONNECTING, Outcome.OK)
+        await self._report(Outcome.OK)
         return Result.ENOUGH if self._cloud().grant == "none" else Result.OK
 
     async def _await_grant(self) -> Result:
@@ -219,7 +217,7 @@ class Attempt:
         refused = self.failure is not None and not self.offers.has_grant(self.offer.peer)
         if refused and (self.offer.grant is not None or self.offers.waiting):
             return Result.TIMEOUT  # the next token comes with the next offer
-        await self.reporter.report(Step.AWAITING_GRANT, Outcome.STARTED)
+        await self._report(Outcome.STARTED)
         link = self._open_link()
         grant = asyncio.create_task(self._next_grant(), name="qiot awaited grant")
         lost = asyncio.create_task(link.wait_lost(), name="qiot link watch")
@@ -230,7 +228,7 @@ class Attempt:
             if grant.done():
                 self._grant = grant.result()
                 self.journal.mark("getToken")
-                await self.reporter.report(Step.AWAITING_GRANT, Outcome.OK)
+                await self._report(Outcome.OK)
                 return Result.OK
             if lost.done():
                 return self._link_lost(lost.result())
@@ -244,9 +242,7 @@ class Attempt:
             text=f"none within {self.settings.grant_timeout:g} s after the device was in the network",
         )
         log.error(str(self.failure))
-        await self.reporter.report(
-            Step.AWAITING_GRANT, Outcome.FAILED, peer=self.offer.peer, failure=self.failure
-        )
+        await self._report(Outcome.FAILED, failure=self.failure)
         return Result.TIMEOUT
 
     async def _next_grant(self) -> Grant:
@@ -259,7 +255,7 @@ class Attempt:
         grant = self._grant
         if grant is None:
             raise CloudError("there is no grant to bind with", reason=Reason.INTERNAL)
-        await self.reporter.report(Step.BINDING, Outcome.STARTED)
+        await self._report(Outcome.STARTED)
         try:
             await self._cloud().bind(self._open_link(), grant, self.journal)
         except CloudError as error:
@@ -269,7 +265,7 @@ class Attempt:
             self._carried = grant
             return result
         self.dev_log.push("WIFI_MQTT_CONNECT_SUCCESS")
-        await self.reporter.report(Step.BINDING, Outcome.OK)
+        await self._report(Outcome.OK)
         return Result.OK
 
     def _link_lost(self, failure: Failure | None) -> Result:
@@ -295,10 +291,16 @@ class Attempt:
                 if error.permanent or not left:
                     raise
                 log.warning(f"{error.failure(self.step)}; next try in {pause:g} s")
-                await self.reporter.report(self.step, Outcome.RETRY, failure=error.failure(self.step))
+                await self._report(Outcome.RETRY, failure=error.failure(self.step))
             await asyncio.sleep(pause)
             pause *= 2
         raise AssertionError("tries is at least 1")
+
+    async def _report(
+        self, outcome: Outcome, *, failure: Failure | None = None, **detail: str | float | bool
+    ) -> None:
+        """Report what happened in the step that is at work; it concerns the peer that is tried."""
+        await self.reporter.report(self.step, outcome, peer=self.offer.peer, failure=failure, **detail)
 
     async def drop_link(self) -> None:
         """Close the connection, where there is one."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from qiot.model import Secret
 from qiot.protocols.base import Heard, News
 
 __all__ = ["AirKiss", "BtCombo", "ChipSoftAp", "ListenContext", "Listener", "SimpleConfig", "SmartConfig"]
@@ -19,12 +20,20 @@ class ListenContext:
     Attributes:
         product_id: The cloud's product.
         device_name: The device's name in it.
-        options: The method's own options, from the caller.
+        secret: The device's own secret, for methods that prove with it who they are; None without one.
+        bound: The device has an owner.
+        version: The firmware's version, as the application names it.
+        options: The method's own options, from the caller: a dialect, a style.
+        keys: The method's own secrets: a key, a PIN.
     """
 
     product_id: str
     device_name: str
+    secret: Secret | None = None
+    bound: bool = False
+    version: str = ""
     options: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    keys: Mapping[str, Secret] = attrs.field(factory=dict, hash=False)
 
 
 class Listener(abc.ABC):

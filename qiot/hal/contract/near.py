@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import attrs
 
 from qiot.model import Peer
 from qiot.protocols.base import Connected, Lost, Mtu, Subscribed
+from qiot.protocols.ble.profile import GattProfile
 
 __all__ = ["Camera", "Gatt", "GattEvent", "GattProfile", "Written"]
-
-
-@attrs.frozen
-class GattProfile:
-    """One GATT service and how it is advertised.
-
-    Attributes:
-        service: UUID of the service.
-        characteristics: UUID of each characteristic with its properties ("write", "notify", …).
-        advertising: Advertisement octets, at most 31.
-        scan_response: Scan response octets, at most 31.
-    """
-
-    service: str
-    characteristics: Mapping[str, frozenset[str]] = attrs.field(hash=False)
-    advertising: bytes = b""
-    scan_response: bytes = b""
 
 
 @attrs.frozen
@@ -42,7 +26,15 @@ GattEvent = Connected | Mtu | Subscribed | Written | Lost
 
 
 class Gatt(abc.ABC):
-    """The GATT server."""
+    """The GATT server.
+
+    `Written`, `Subscribed` and `notify` name a characteristic by the third and fourth octet of its UUID, four
+    hexadecimal digits in lower case: "ff01", "ffe1".
+    """
+
+    async def address(self) -> str:
+        """The adapter's public address, "AA:BB:CC:DD:EE:FF"; empty where the platform does not know it."""
+        return ""
 
     @abc.abstractmethod
     async def start(self, profiles: Sequence[GattProfile]) -> None:

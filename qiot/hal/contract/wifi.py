@@ -57,6 +57,10 @@ class Wifi(abc.ABC):
             f"this platform cannot set the country {code}", hint="Set it where the system is configured."
         )
 
+    async def address(self) -> str:
+        """The station's MAC address, "AA:BB:CC:DD:EE:FF"; empty where the platform does not know it."""
+        return ""
+
     @abc.abstractmethod
     async def scan(self) -> Sequence[Network]:
         """The access points around, the strongest first; where the radio cannot scan now, the last scan."""

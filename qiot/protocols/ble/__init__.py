@@ -1,0 +1,1 @@
+"""Protocols over Bluetooth Low Energy (GATT)."""
