@@ -95,8 +95,7 @@ class FrameLink:
         Args:
             type_: The type octet.
             message: The message.
-            control: Frame control bits of each; MORE is added, ENCRYPTED is left out where there is nothing
-                to encrypt.
+            control: Frame control bits of each; MORE is added.
             room: Octets of the message in a fragment.
             stretch: As for `cut`.
 
@@ -106,8 +105,6 @@ class FrameLink:
         frames: list[bytes] = []
         for more, data in cut(message, room, stretch=stretch):
             bits = control | Bit.MORE if more else control
-            if not data:
-                bits &= ~Bit.ENCRYPTED
             frames.append(encode(type_, bits, self._next, data, self.sealer))
             self._next = (self._next + 1) % 256
         return frames
