@@ -12,8 +12,6 @@ import attrs
 
 from qiot.errors import ProtocolError
 from qiot.model import (
-    SSID_MAX,
-    Credentials,
     Event,
     Failure,
     Grant,
@@ -21,7 +19,6 @@ from qiot.model import (
     Outcome,
     Peer,
     Reason,
-    Secret,
     Step,
 )
 from qiot.protocols.base import (
@@ -43,7 +40,6 @@ from qiot.protocols.ble.blufi_wire import (
     ACCESS_POINT,
     ENTERPRISE,
     NOTIFY,
-    PASSWORD_MAX,
     WRITE,
     Control,
     Data,
@@ -62,6 +58,7 @@ from qiot.protocols.ble.frames import (
     device_room,
 )
 from qiot.protocols.ble.links import Links
+from qiot.protocols.ble.network_choice import NetworkChoice
 from qiot.protocols.ble.wifi_state import Wifi, WifiState
 
 __all__ = ["BluFiDevice", "profile"]
@@ -69,7 +66,6 @@ __all__ = ["BluFiDevice", "profile"]
 Version = Literal["1.2", "1.3", "1.4"]
 
 _STATION: Final = 1
-_BSSID: Final = 6
 _MTU: Final = 23
 _OP_MODES: Final = range(4)
 _MODE_BITS: Final = 0x33
@@ -93,11 +89,8 @@ class _Link:
         mtu: ATT MTU.
         mode: Security mode octet.
         op_mode: 0 to 3.
-        given: What the phone has said since its last connect.
-        ssid: What it has said of the network.
-        password: The same.
-        bssid: The same.
-        offered: The credentials of its last connect.
+        choice: What it has said of the network.
+        enterprise: It has sent what only an enterprise network needs.
         grant: Its newest token.
         waits: It waits for the report of a join.
         result_due: It waits for the result of a bind.
@@ -109,11 +102,8 @@ class _Link:
     mtu: int = _MTU
     mode: int = 0
     op_mode: int = _STATION
-    given: set[int] = attrs.field(factory=set)
-    ssid: bytes = b""
-    password: Secret = attrs.field(factory=lambda: Secret(b""))
-    bssid: bytes | None = None
-    offered: Credentials | None = None
+    choice: NetworkChoice = attrs.field(factory=NetworkChoice)
+    enterprise: bool = False
     grant: Grant | None = None
     waits: bool = False
     result_due: bool = False
@@ -238,20 +228,18 @@ class BluFiDevice:
         return ()
 
     def _connect(self, link: _Link, peer: Peer) -> Sequence[Output]:
-        """Offer what was said; what an earlier connect came with counts, but not for another network."""
-        given, link.given = link.given, set()
-        if link.offered is not None and link.offered.ssid != link.ssid:
-            link.password = link.password if Data.PASSWORD in given else Secret(b"")
-            link.bssid = link.bssid if Data.BSSID in given else None
-        if not link.ssid or given & set(ENTERPRISE):
-            text = "connect without a network's name" if not link.ssid else "enterprise networks"
-            reason = Reason.UNSUPPORTED_SECURITY if link.ssid else Reason.BAD_FIELD
+        """Offer what was said, or report at once why it cannot be joined."""
+        enterprise, link.enterprise = link.enterprise, False
+        credentials = link.choice.connect()
+        if credentials is None or enterprise:
+            text = "enterprise networks" if enterprise else "connect without a network's name"
+            reason = Reason.UNSUPPORTED_SECURITY if enterprise else Reason.BAD_FIELD
             failure = Failure(Step.LISTENING, reason, text=text)
-            report = self._failed(link, 210 if link.ssid else 201)
+            shown = reason if enterprise else Reason.NO_SUCH_AP
+            report = self._failed(link, end_reason(attrs.evolve(failure, reason=shown)))
             return [*self._send(link, peer, Data.REPORT, report.encode(), "report"), Refused(peer, failure)]
-        link.offered = Credentials(link.ssid, link.password, link.bssid)
         link.waits, link.late_status = True, None
-        return (Offer(peer, link.offered, link.grant),)
+        return (Offer(peer, credentials, link.grant),)
 
     # --- data frames ------------------------------------------------------------------------------------
 
@@ -260,26 +248,19 @@ class BluFiDevice:
             case Data.NEGOTIATION:
                 return self._negotiate(link, peer, message)
             case Data.BSSID:
-                if len(message) != _BSSID:
-                    raise ProtocolError(f"a BSSID of {len(message)} octets", code=ErrorCode.DATA_FORMAT)
-                link.bssid = message
+                link.choice.set_bssid(message)
             case Data.SSID:
-                if len(message) > SSID_MAX:
-                    raise ProtocolError(f"an SSID of {len(message)} octets", code=ErrorCode.DATA_FORMAT)
-                link.ssid = message
+                link.choice.set_ssid(message)
             case Data.PASSWORD:
-                if len(message) > PASSWORD_MAX:
-                    raise ProtocolError(f"a password of {len(message)} octets", code=ErrorCode.DATA_FORMAT)
-                link.password = Secret(message)
+                link.choice.set_password(message)
             case Data.CUSTOM:
                 return self._custom_data(link, peer, message)
             case _ if type_ in ENTERPRISE:
-                pass
+                link.enterprise = True
             case _ if type_ in ACCESS_POINT:
                 return (Seen(0, None, "BluFi settings of an access point: there is none to set"),)
             case _:
                 return (Seen(0, None, f"BluFi frame of unknown type {type_:02x}"),)
-        link.given.add(type_)
         return ()
 
     def _negotiate(self, link: _Link, peer: Peer, message: bytes) -> Sequence[Output]:
@@ -317,7 +298,7 @@ class BluFiDevice:
         concerned = self._links.concerned(news)
         told = self._links.find(news.peer) if news.peer is not None else None
         offered = told or (concerned[0][1] if concerned else None)
-        ended = self._wifi.follow(news, offered.offered if offered is not None else None)
+        ended = self._wifi.follow(news, offered.choice.offered if offered else None)
         outputs: list[Output] = []
         for peer, link in concerned:
             if ended or self._again(link, news):

@@ -15,7 +15,6 @@ from qiot.protocols.ble.profile import ADVERTISING_MAX, GattProfile
 
 __all__ = [
     "NOTIFY",
-    "PASSWORD_MAX",
     "WRITE",
     "Control",
     "Data",
@@ -29,7 +28,6 @@ __all__ = [
 SERVICE: Final = "ffff"
 WRITE: Final = "ff01"
 NOTIFY: Final = "ff02"
-PASSWORD_MAX: Final = 64
 _NAME_MAX: Final = ADVERTISING_MAX - 2
 _NETWORKS_MAX: Final = 64
 _BSSID: Final = 6
@@ -178,7 +176,7 @@ class Report:
         """
         if len(data) < 3:  # noqa: PLR2004
             raise ProtocolError("a connection report of less than 3 octets", code=ErrorCode.DATA_FORMAT)
-        found = dict(_tlvs(data[3:]))
+        found = dict(tlvs(data[3:]))
         rssi = found.get(_RSSI_TLV)
         signal = int.from_bytes(rssi[:1], "big", signed=True) if rssi else _NO_RSSI
         return cls(
@@ -201,7 +199,12 @@ def _octet(value: bytes | None) -> int | None:
     return value[0] if value else None
 
 
-def _tlvs(data: bytes) -> Iterator[tuple[int, bytes]]:
+def tlvs(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """`type | length | value`, each.
+
+    Raises:
+        ProtocolError: DATA_FORMAT: cut off.
+    """
     start = 0
     while start < len(data):
         end = start + 2 + (data[start + 1] if start + 1 < len(data) else len(data))

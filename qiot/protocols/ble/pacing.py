@@ -45,6 +45,10 @@ class Pacing:
             return ()
         return frames
 
+    def free(self, now: float) -> float:
+        """When the next message may go out."""
+        return max(now, self._free)
+
     def answered(self) -> None:
         """Everything that was sent has been answered."""
         self.unanswered.clear()
