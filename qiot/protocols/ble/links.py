@@ -55,8 +55,8 @@ class Links(Generic[_LinkT]):
     def concerned(self, event: Event) -> list[tuple[Peer, _LinkT]]:
         """Whom an event concerns.
 
-        That is the peer it names, and the same central on a later link, for phones come back in the middle and
-        wait for the result; the end of the whole session concerns everybody.
+        That is the peer it names, and the same central on a later link, for phones come back in the middle
+        and wait for the result; the end of the whole session concerns everybody.
         """
         peer = event.peer
         if peer is None:
