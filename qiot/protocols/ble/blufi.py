@@ -45,9 +45,9 @@ from qiot.protocols.ble.blufi_wire import (
     Data,
     Report,
     StaState,
+    blufi_profile,
     encode_networks,
     end_reason,
-    profile,
 )
 from qiot.protocols.ble.combo_json import BindResult, bind_status, parse_custom
 from qiot.protocols.ble.frame_link import FrameLink
@@ -61,7 +61,7 @@ from qiot.protocols.ble.links import Links
 from qiot.protocols.ble.network_choice import NetworkChoice
 from qiot.protocols.ble.wifi_state import Wifi, WifiState
 
-__all__ = ["BluFiDevice", "profile"]
+__all__ = ["BluFiDevice", "blufi_profile"]
 
 Version = Literal["1.2", "1.3", "1.4"]
 

@@ -20,8 +20,8 @@ __all__ = [
     "Data",
     "Report",
     "StaState",
+    "blufi_profile",
     "end_reason",
-    "profile",
     "reason_of",
 ]
 
@@ -36,7 +36,7 @@ ADVERTISING: Final = bytes.fromhex("0201060303ffff")
 """Flags (general discoverable, no classic Bluetooth) and the service."""
 
 
-def profile(name: str = "BLUFI_DEVICE") -> GattProfile:
+def blufi_profile(name: str = "BLUFI_DEVICE") -> GattProfile:
     """The service and its advertisement; Espressif's apps look for a name that begins with BLUFI.
 
     Args:

@@ -41,7 +41,7 @@ from qiot.protocols.ble.btcombo_wire import (
     WRITE,
     DialectName,
     WifiReport,
-    profile,
+    btcombo_profile,
 )
 from qiot.protocols.ble.combo_json import TOKEN_MAX, BindResult, bind_status, parse_custom
 from qiot.protocols.ble.frame_link import FrameLink
@@ -50,7 +50,7 @@ from qiot.protocols.ble.links import Links
 from qiot.protocols.ble.network_choice import NetworkChoice
 from qiot.protocols.ble.wifi_state import Wifi, WifiState
 
-__all__ = ["BtComboDevice", "profile"]
+__all__ = ["BtComboDevice", "btcombo_profile"]
 
 _MTU: Final = 23
 _STATION: Final = 1

@@ -41,6 +41,8 @@ _ROOM: Final = 255
 _V3: Final = 0x0200
 _V1_NUMBER: Final = 1
 _VERSION_OCTETS: Final = 2
+_MORE_LINES: Final = 0.5
+"""Seconds after a line of v1's log in which another may come."""
 
 
 @attrs.frozen
@@ -170,7 +172,11 @@ class BtComboPhone:
             return self._bound(BindResult.parse(message), now)
         if type_ == dialect.log_line:
             learned = Learned("log", {"text": message.rstrip(b"\0").decode(errors="replace")})
-            return [learned, *(self._finish() if self._step == "log" and dialect.json else [])]
+            if self._step == "log" and dialect.json:
+                return [learned, *self._finish()]
+            if self._step == "log":
+                self._until = now + _MORE_LINES
+            return [learned]
         return []
 
     def _probed(self, type_: int, message: bytes, now: float) -> list[Output]:

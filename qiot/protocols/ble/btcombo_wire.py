@@ -29,7 +29,7 @@ __all__ = [
     "Dialect",
     "DialectName",
     "WifiReport",
-    "profile",
+    "btcombo_profile",
 ]
 
 DialectName = Literal["v1", "v2", "v3"]
@@ -48,7 +48,7 @@ _REASON_TLV: Final = 0x15
 _HEAD: Final = 3
 
 
-def profile(name: str = "BLECOMBO") -> GattProfile:
+def btcombo_profile(name: str = "BLECOMBO") -> GattProfile:
     """The service and its advertisement; the phone looks for the advertised service alone.
 
     Args:
