@@ -172,8 +172,8 @@ def measured(name: str, loss: float, options: argparse.Namespace) -> dict[str, o
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
+def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--heard", choices=("everything", "device", "data"), default="device")
     parser.add_argument("--runs", type=int, default=100)
@@ -183,7 +183,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--protocol", choices=CASES, action="append")
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    options = parse_options(arguments)
     if not options.json:
         title = f"seconds, {options.runs} runs"
         print(f"{title:28} loss  median    p95  limit  ratio  decoded   peer")
