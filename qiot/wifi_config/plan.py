@@ -47,12 +47,20 @@ def plan_turns(methods: Sequence[Method], capabilities: Capabilities) -> Sequenc
     for method in methods:
         needs = _needs(method, capabilities)
         for index, (members, roles) in enumerate(turns):
-            if not needs or capabilities.together(*roles, *needs):
+            if not needs or _can_share(roles | needs, capabilities):
                 turns[index] = ([*members, method], roles | needs)
                 break
         else:
             turns.append(([method], needs))
     return [Turn(tuple(members)) for members, _ in turns]
+
+
+def _can_share(roles: frozenset[Role], capabilities: Capabilities) -> bool:
+    """Whether they can be held at once; who listens to the air has to be free to change the channel."""
+    found = capabilities.together(*roles)
+    if found is None or not found.same_channel:
+        return found is not None
+    return Role.SNIFF not in roles or roles <= {Role.SNIFF, Role.INJECT}
 
 
 def _needs(method: Method, capabilities: Capabilities) -> frozenset[Role]:
