@@ -24,8 +24,8 @@ def octets(text: str) -> bytes:
     Raises:
         ValueError: What follows `hex:` is no hexadecimal number.
     """
-    if text.startswith(_HEX):
-        return binascii.unhexlify(text.removeprefix(_HEX).replace(":", ""))
+    if text.lower().startswith(_HEX):
+        return binascii.unhexlify(text[len(_HEX) :].replace(":", ""))
     return os.fsencode(text)
 
 
