@@ -7,7 +7,7 @@ from typing import Final
 
 from qiot.device_info import DeviceInfo
 from qiot.errors import HalError, NotSupportedError
-from qiot.hal.contract import Capabilities, ListenContext, Platform, Udp
+from qiot.hal.contract import Capabilities, ListenContext, Platform, Role, SoftAp, Udp
 from qiot.log import get_logger
 from qiot.model import Offer, Peer, Reason
 from qiot.wifi_config.after_join import AfterJoin
@@ -64,6 +64,7 @@ class Doors:
         self._on_refused = on_refused
         self._turns: Sequence[Turn] = ()
         self._index = 0
+        self._opened: Turn | None = None
         self._command: UdpListener | None = None
         self._after_join = AfterJoin(
             platform,
@@ -109,6 +110,15 @@ class Doors:
         """It is the next ones' turn; `open` makes it so."""
         self._index = (self._index + 1) % len(self._turns)
 
+    async def has_stations(self) -> bool:
+        """True where somebody is in our access point, and about to send."""
+        if not self.turn.access_point:
+            return False
+        try:
+            return bool(await self._platform.port(SoftAp).stations())
+        except HalError:
+            return False
+
     async def open(self) -> None:
         """Take the roles and open the doors of this turn; where nothing of it can listen, of the next.
 
@@ -127,7 +137,12 @@ class Doors:
 
     async def _open_turn(self, turn: Turn) -> None:
         ours = [each for each in turn.methods if each.access_point and not self._by_chip(each)]
-        for name in self._listeners.names - {method.name for method in turn.methods} - {_COMMAND}:
+        leaving = self._listeners.names - {method.name for method in turn.methods} - {_COMMAND}
+        if self._opened is not turn:
+            # Also those of both turns: with and without an access point a sniffer is started differently.
+            leaving |= {each.name for each in turn.methods if Role.SNIFF in each.listen}
+        self._opened = turn
+        for name in leaving:
             await self._listeners.close(name)
         if ours:
             await self._open_access_point(ours)

@@ -38,7 +38,9 @@ log = get_logger()
 _RESEND: Final = 2.5
 """Seconds after a failed try in which an equal offer is an echo of that try, and no new one."""
 _PROGRESS: Final = 3.0
-"""Seconds in which a sign of a phone in the air keeps its turn from ending, once."""
+"""Seconds that a sign of a phone, in the air or in our access point, puts off the end of its turn."""
+_PROGRESS_MAX: Final = 10
+"""How often that is done."""
 _CLOUD_STEPS: Final = (Step.REGISTERING, Step.CONNECTING, Step.AWAITING_GRANT, Step.BINDING)
 
 
@@ -238,9 +240,9 @@ class Session:
         clock = asyncio.get_running_loop().time
         failure = self._last_failure if self._last_try is not None else None
         until = clock() + self._settings.retry_window if failure and failure.step in _CLOUD_STEPS else None
-        extended = False
+        put_off = 0
         while True:
-            turn = clock() + (_PROGRESS if extended else self._settings.turn) if doors.takes_turns else None
+            turn = clock() + (_PROGRESS if put_off else self._settings.turn) if doors.takes_turns else None
             deadline = min((each for each in (turn, until) if each is not None), default=None)
             try:
                 async with asyncio.timeout_at(deadline):
@@ -248,10 +250,10 @@ class Session:
             except TimeoutError:
                 if until is not None and clock() >= until:
                     return None
-            if not extended and self._hears_phone(clock()):
-                extended = True
+            if put_off < _PROGRESS_MAX and (self._hears_phone(clock()) or await doors.has_stations()):
+                put_off += 1
                 continue
-            extended = False
+            put_off = 0
             doors.next_turn()
             await self._listen(doors)
 

@@ -12,6 +12,7 @@ from qiot.hal.contract import (
     ChipSoftAp,
     Combination,
     Injector,
+    Listener,
     Platform,
     PortT,
     Role,
@@ -23,14 +24,15 @@ from qiot.hal.contract import (
     Udp,
     Wifi,
 )
-from qiot.hal.mock.airkiss import MockAirKiss
+from qiot.hal.mock.airkiss import MockAirKiss, MockAirKissByAir
 from qiot.hal.mock.btcombo import MockBtCombo
+from qiot.hal.mock.by_air import FailingStart
 from qiot.hal.mock.injector import MockInjector
 from qiot.hal.mock.options import MockOptions, make_world
 from qiot.hal.mock.radio import Radio
 from qiot.hal.mock.scripted import ScriptedListener
-from qiot.hal.mock.simple_config import MockSimpleConfig
-from qiot.hal.mock.smart_config import MockSmartConfig
+from qiot.hal.mock.simple_config import MockSimpleConfig, MockSimpleConfigByAir
+from qiot.hal.mock.smart_config import MockSmartConfig, MockSmartConfigByAir
 from qiot.hal.mock.sniffer import MockSniffer
 from qiot.hal.mock.soft_ap import MockChipSoftAp, MockSoftAp
 from qiot.hal.mock.storage import make_storage
@@ -40,6 +42,7 @@ from qiot.hal.registry import PlatformSpec
 from qiot.sim.faults import Faults
 from qiot.sim.station import Delays
 from qiot.sim.world import World
+from qiot.wifi_config.drivers.air import AirWatch
 
 __all__ = ["MockPlatform"]
 
@@ -49,6 +52,12 @@ _SCRIPTED: Final[dict[type, type[ScriptedListener]]] = {
     SimpleConfig: MockSimpleConfig,
     BtCombo: MockBtCombo,
     ChipSoftAp: MockChipSoftAp,
+}
+
+_BY_AIR: Final[dict[type, type[FailingStart]]] = {
+    SmartConfig: MockSmartConfigByAir,
+    AirKiss: MockAirKissByAir,
+    SimpleConfig: MockSimpleConfigByAir,
 }
 
 _AIR: Final = frozenset({Role.SNIFF, Role.INJECT})
@@ -95,12 +104,14 @@ class MockPlatform(Platform):
             Storage: storage,
         }
         self._sniffer: MockSniffer | None = None
+        self._watch: AirWatch | None = None
         if options.sniff:
             self._sniffer = MockSniffer(
                 self._radio, loss=options.air_loss, start_failures=self._start_failures("sniffer")
             )
             self._ports |= {Sniffer: self._sniffer, Injector: MockInjector(self._sniffer)}
-        self._listeners: list[ScriptedListener] = []
+            self._watch = AirWatch(self._sniffer, self._wifi)
+        self._listeners: list[Listener] = []
 
     async def capabilities(self) -> Capabilities:
         """One radio, or station and access point on one channel; scripted methods are the chip's.
@@ -125,9 +136,9 @@ class MockPlatform(Platform):
         return Capabilities(combinations=tuple(combinations), chip=chip)
 
     def port(self, kind: type[PortT]) -> PortT:
-        """`Udp`, `Wifi`, `SoftAp`, `Storage`, `Sniffer`, `Injector`, and every method with a script."""
+        """`Udp`, `Wifi`, `SoftAp`, `Storage`, `Sniffer`, `Injector`, methods of the air or of a script."""
         if kind in _SCRIPTED and kind not in self._ports:
-            self._ports[kind] = self._listener(_SCRIPTED[kind])
+            self._ports[kind] = self._listener(kind)
         if kind not in self._ports:
             raise NotSupportedError(
                 f"{kind.__name__}: the mock has no such port in this version, or was told to have none",
@@ -145,7 +156,13 @@ class MockPlatform(Platform):
         self._radio.station.leave()
         await self._udp.close()
 
-    def _listener(self, listener: type[ScriptedListener]) -> ScriptedListener:
+    def _listener(self, kind: type) -> Listener:
+        """Played where it has a script, else heard in the air, where that is how it works."""
+        listener = _SCRIPTED[kind]
+        if kind in _BY_AIR and self._watch is not None and not self.world.offers.scripted(listener.method):
+            heard = _BY_AIR[kind](self._watch, self._start_failures(listener.method))
+            self._listeners.append(heard)
+            return heard
         if not self.world.offers.scripted(listener.method):
             raise NotSupportedError(
                 f"{listener.method}: no codec yet in this version; the mock runs it from scripted offers",

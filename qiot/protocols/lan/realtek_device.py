@@ -64,6 +64,8 @@ class RealtekDevice:
         host = answerable_host(peer.address, self._broadcast)
         if not isinstance(data, bytes) or host is None or host == self._ip or _is_report(data):
             return ()  # our own broadcast comes back to us, and other devices report here, too
+        if port == _ACK and self._ip is None:
+            return ()
         if port == _ACK:
             return self._something_came_back(data, host, now)
         try:

@@ -382,7 +382,7 @@ class AirWatch:
                 "phones in networks on other channels are not heard"
             )
             self._tell(Seen(0.0, held, text))
-        self._told_held = held
+            self._told_held = held
 
     def _sight(self) -> Sight:
         tracker = self._tracker
@@ -402,7 +402,8 @@ class AirWatch:
             self._tell(seen, protocol)
         if self._unnamed:
             self._name_networks(now)
-        if self._report.nothing_is_due(now):
-            channels = self._hopper.channels if self._hopper.held is None else (self._hopper.held,)
-            text = nothing_seen(frames=self._frames, networks=len(self._networks), channels=channels)
-            self._tell(Seen(0.0, None, text))
+        if self._hopper.held is None and self._report.nothing_is_due(now):
+            text = nothing_seen(
+                frames=self._frames, networks=len(self._networks), channels=self._hopper.channels
+            )
+            self._tell(Seen(0.0, self._channel, text))

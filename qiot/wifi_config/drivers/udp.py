@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -20,6 +21,8 @@ _SHOWN: Final = 300
 """Characters of a datagram that are worth a log line."""
 
 
+_SHOWN_COPIES: Final = 8
+"""Datagrams in the making of copies whose log line is there already."""
 _WAITING: Final = 64
 """Datagrams taken from the ports and not fed yet; the rest waits in the endpoints, which count drops."""
 
@@ -69,7 +72,7 @@ class UdpListener(Listener):
         self._arrived: asyncio.Queue[_Arrival] = asyncio.Queue(_WAITING)
         self._waiting: asyncio.Timeout | None = None
         self._quiet = asyncio.Event()
-        self._shown: tuple[bytes, str] | None = None
+        self._shown: deque[tuple[bytes, str]] = deque(maxlen=_SHOWN_COPIES)
         self._not_sent: tuple[str, str] | None = None
         self._dropped: dict[str, int] = {}
 
@@ -208,13 +211,13 @@ class UdpListener(Listener):
         if endpoint is None:
             return
         host, _, port = send.to.address.rpartition(":")
-        if (send.data, send.to.address) != self._shown:
-            self._shown = (send.data, send.to.address)
+        if (send.data, send.to.address) not in self._shown:  # one line for all copies
+            self._shown.append((send.data, send.to.address))
             log.info(f"{send.label}({len(send.data)}) to <{send.to.address}>: {_readable(send.data)}")
         try:
             await endpoint.send(send.data, host, int(port))
         except HalError as error:
-            if (send.to.address, str(error)) != self._not_sent:  # one line for all copies
+            if (send.to.address, str(error)) != self._not_sent:
                 self._not_sent = (send.to.address, str(error))
                 log.warning(f"{send.label} to <{send.to.address}> not sent: {error}")
 
