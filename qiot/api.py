@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import enum
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -26,6 +26,7 @@ from qiot.log import get_logger
 from qiot.model import SSID_MAX, CloudLink, Event, Failure, Grant, Outcome, Reason, Secret, Step
 from qiot.wifi_config.dev_log import DevLog
 from qiot.wifi_config.error_log import ErrorLog
+from qiot.wifi_config.keys import check_keys
 from qiot.wifi_config.log_service import LOG_PORT, LogService, log_access_point
 from qiot.wifi_config.methods import Method, parse_methods
 from qiot.wifi_config.session import Session, SessionResult
@@ -76,6 +77,8 @@ class WifiConfig:
         cloud: Where the cloud is.
         settings: Times, tries, ports.
         binder: A cloud of the caller's own instead of Tencent's.
+        options: The methods' own options: `airkiss_device_type` and `airkiss_device_id` (WeChat's discovery).
+        keys: The methods' own secrets: `esptouch_key` (16 octets), `airkiss_key` (1 to 16), `pin`.
 
     Raises:
         ConfigurationError: The identity, the spec or an option cannot be used.
@@ -91,7 +94,12 @@ class WifiConfig:
         cloud: CloudOptions | None = None,
         settings: Settings | None = None,
         binder: Binder | None = None,
+        options: Mapping[str, str] | None = None,
+        keys: Mapping[str, Secret] | None = None,
     ) -> None:
+        self._options = dict(options or {})
+        self._keys = dict(keys or {})
+        check_keys(self._keys)
         self._path = None if isinstance(device_info, DeviceInfo) else Path(device_info)
         self._settings = settings or Settings()
         self._cloud = cloud or CloudOptions()
@@ -167,6 +175,8 @@ class WifiConfig:
             save_identity=self._save_identity,
             errors=errors,
             dev_log=self._dev_log,
+            options=self._options,
+            keys=self._keys,
         )
         if self._token is not None:
             await session.set_grant(Grant("tencent", self._token))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from qiot.api import CloudOptions
+from qiot.api import CloudOptions, WifiConfig
 from qiot.device_info import AuthMode, DeviceInfo
 from qiot.errors import QiotError
 from qiot.log import get_logger
+from qiot.model import Secret
+from qiot.samples.air_phone import provision
 from qiot.samples.options import at_local_cloud
 
 if TYPE_CHECKING:  # a device that has no use for them does not load them
@@ -86,6 +89,33 @@ class LocalSide:
         )
         try:
             return await phone.run()
+        except QiotError as error:
+            return PhoneResult(error=str(error))
+
+    async def air_phone(
+        self,
+        wifi: WifiConfig,
+        method: str,
+        *,
+        host: str,
+        ssid: str,
+        password: str,
+        keys: Mapping[str, Secret],
+    ) -> PhoneResult:
+        """A phone that sends the credentials through the simulated air; otherwise as `phone`."""
+        from qiot.testbed.phone import PhoneResult
+
+        try:
+            return await provision(
+                wifi,
+                method,
+                host=host,
+                ssid=ssid,
+                password=password,
+                keys=keys,
+                app_url=f"{self.cloud.http_url}/app",
+                tell=lambda event: log.debug(f"phone: {event}"),
+            )
         except QiotError as error:
             return PhoneResult(error=str(error))
 

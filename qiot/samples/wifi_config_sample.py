@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import ipaddress
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import attrs
@@ -19,6 +19,8 @@ from qiot.api import Settings, WifiConfig
 from qiot.errors import ConfigurationError
 from qiot.hal.registry import parse_spec
 from qiot.log import get_logger
+from qiot.model import Secret
+from qiot.samples.air_phone import AIR_METHODS, phone_host
 from qiot.samples.demo import demo
 from qiot.samples.options import (
     add_cloud_options,
@@ -31,11 +33,15 @@ from qiot.samples.options import (
 )
 from qiot.samples.report import table
 from qiot.samples.surroundings import LocalSide, give_up_with
+from qiot.wifi_config.keys import LENGTHS, parse_key
 from qiot.wifi_config.methods import METHODS, NOT_BUILT, parse_methods
 
 log = get_logger()
 
 _LAST_PORT = 65535
+_PLACE = "0.0.0.0:8266"
+_AIR_PLACE = "127.0.0.1:8266"
+_EVERYBODY = "255.255.255.255"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -55,12 +61,24 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="LIST",
         help=f"comma list of {', '.join(METHODS)} or all (default: soft_ap); not yet: {', '.join(NOT_BUILT)}",
     )
-    group.add_argument("--udp", default="0.0.0.0:8266", metavar="HOST:PORT", help="default: %(default)s")
+    group.add_argument(
+        "--udp",
+        metavar="HOST:PORT",
+        help="default: 0.0.0.0:8266; 127.0.0.1:8266 with a simulated phone that sends through the air",
+    )
     group.add_argument("--timeout", type=seconds, default=300.0, metavar="S", help="default: %(default)g")
     group.add_argument("--proto-version", choices=("2.0", "3.0"), default="2.0", help="default: %(default)s")
     group.add_argument(
-        "--broadcast", default="255.255.255.255", metavar="ADDRESS", help="where 3.0 broadcasts to"
+        "--broadcast",
+        metavar="ADDRESS",
+        help="where reports to everybody go (default: 255.255.255.255, or the simulated phone of the air)",
     )
+    for flag, what in (
+        ("--esptouch-key", "ESP-TOUCH v2: 16 octets"),
+        ("--airkiss-key", "AirKiss: 1 to 16 octets"),
+        ("--pin", "Simple Config: the device's PIN"),
+    ):
+        group.add_argument(flag, metavar="KEY", help=f"{what}, as text or as hex: and digits")
     group.add_argument("-l", dest="loop", action="store_true", help="go on reporting until stopped")
     group.add_argument("--forget", action="store_true", help="wait for a phone even if bound before")
     group.add_argument("--send-log", action="store_true", help="after a failure, let a phone fetch the log")
@@ -118,8 +136,7 @@ async def run(arguments: argparse.Namespace) -> int:
     """One run of the sample."""
     hal: Sequence[str] = arguments.hal or ["mock"]
     parse_methods(arguments.method)
-    host, port = udp_place(arguments.udp)
-    broadcast = broadcast_address(arguments.broadcast)
+    keys = _keys(arguments)
     info = identity(arguments)
     local = wants_local_cloud(arguments, info)
     mock = any(parse_spec(spec).name == "mock" for spec in hal)
@@ -128,6 +145,9 @@ async def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(
             "--phone sim needs the local cloud", hint="Use --phone none and a phone of your own."
         )
+    air = _air_method(arguments.method) if phone == "sim" else None
+    host, port = udp_place(arguments.udp or (_AIR_PLACE if air else _PLACE))
+    broadcast = broadcast_address(arguments.broadcast or (phone_host(host) if air else _EVERYBODY))
     settings = Settings(
         udp_host=host,
         udp_port=port,
@@ -141,7 +161,7 @@ async def run(arguments: argparse.Namespace) -> int:
         if local:
             side = await stack.enter_async_context(LocalSide(info, arguments.device_info))
             options = side.options(options)
-        wifi = WifiConfig(arguments.device_info or info, hal=hal, cloud=options, settings=settings)
+        wifi = WifiConfig(arguments.device_info or info, hal=hal, cloud=options, settings=settings, keys=keys)
         await stack.enter_async_context(wifi)
         problem = await _provision(arguments, wifi, side if phone == "sim" else None)
     _show(arguments, wifi)
@@ -178,9 +198,16 @@ async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: Loca
 
 async def _with_phone(arguments: argparse.Namespace, wifi: WifiConfig, side: LocalSide) -> str:
     """Let the simulated phone do its part; what it says where it gave up before the device was done."""
-    host, port = wifi.local or udp_place(arguments.udp)
     ssid, password = _home_network(arguments)
-    sending = side.phone(host, port, ssid=ssid, password=password)
+    air = _air_method(arguments.method)
+    if air is not None:
+        host, _ = udp_place(arguments.udp or _AIR_PLACE)
+        sending = side.air_phone(
+            wifi, air, host=phone_host(host), ssid=ssid, password=password, keys=_keys(arguments)
+        )
+    else:
+        host, port = wifi.local or udp_place(arguments.udp or _PLACE)
+        sending = side.phone(host, port, ssid=ssid, password=password)
     async with asyncio.TaskGroup() as group:
         phone = group.create_task(sending, name="simulated phone")
         device = group.create_task(wifi.wait(), name="device")
@@ -192,6 +219,24 @@ async def _with_phone(arguments: argparse.Namespace, wifi: WifiConfig, side: Loc
         if not device.result().successful:
             phone.cancel()
     return ""
+
+
+def _air_method(methods: str) -> str | None:
+    """The method by which the simulated phone sends through the air; None where it uses the access point."""
+    names = [each.strip().replace("-", "_").lower() for each in methods.split(",")]
+    if "soft_ap" in names or "all" in names:
+        return None
+    return next((name for name in names if name in AIR_METHODS), None)
+
+
+def _keys(arguments: argparse.Namespace) -> Mapping[str, Secret]:
+    """The methods' keys.
+
+    Raises:
+        ConfigurationError: One cannot be one.
+    """
+    given = {name: getattr(arguments, name) for name in LENGTHS}
+    return {name: parse_key(name, text) for name, text in given.items() if text is not None}
 
 
 def _home_network(arguments: argparse.Namespace) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from qiot.sim.clock import Clock, LoopClock
 from qiot.sim.faults import Fault, Faults
 from qiot.sim.offers import ScriptedOffer
+from qiot.sim.phone import Phone
 from qiot.sim.station import Delays, Station
 from qiot.sim.wifi import AccessPoint, HomeNetwork
 from qiot.sim.world import World
@@ -15,6 +16,7 @@ __all__ = [
     "Faults",
     "HomeNetwork",
     "LoopClock",
+    "Phone",
     "ScriptedOffer",
     "Station",
     "World",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-__all__ = ["Clock", "LoopClock"]
+__all__ = ["Clock", "LoopClock", "sleep_or_change"]
 
 
 class Clock(Protocol):
@@ -30,3 +30,18 @@ class LoopClock:
     async def sleep(self, seconds: float) -> None:
         """Sleep on the loop."""
         await asyncio.sleep(seconds)
+
+
+async def sleep_or_change(clock: Clock, seconds: float | None, changed: asyncio.Event) -> None:
+    """Return after so many seconds of the clock, None for never, or when `changed` is set."""
+    if seconds is None:
+        await changed.wait()
+        return
+    sleeping = asyncio.ensure_future(clock.sleep(seconds))
+    changing = asyncio.ensure_future(changed.wait())
+    try:
+        await asyncio.wait((sleeping, changing), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        sleeping.cancel()
+        changing.cancel()
+        await asyncio.gather(sleeping, changing, return_exceptions=True)

@@ -9,7 +9,7 @@ import itertools
 import attrs
 
 from qiot.model import SSID_MAX, CloudLink, Reason, Secret, Step
-from qiot.sim.clock import Clock
+from qiot.sim.clock import Clock, sleep_or_change
 
 __all__ = ["METHODS", "Offers", "ScriptedOffer"]
 
@@ -101,7 +101,7 @@ class Offers:
         queue = self._queues[method]
         while (left := self._seconds_left(queue)) is None or left > 0:
             queue.changed.clear()
-            await self._sleep_or_change(left, queue.changed)
+            await sleep_or_change(self._clock, left, queue.changed)
 
     def take(self, method: str) -> ScriptedOffer | None:
         """The next offer, where one is due."""
@@ -113,16 +113,3 @@ class Offers:
         if not queue.waiting or queue.origin is None:
             return None
         return queue.origin + queue.waiting[0][0] - self._clock.now()
-
-    async def _sleep_or_change(self, seconds: float | None, changed: asyncio.Event) -> None:
-        if seconds is None:
-            await changed.wait()
-            return
-        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        changing = asyncio.ensure_future(changed.wait())
-        try:
-            await asyncio.wait((sleeping, changing), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            changing.cancel()
-            await asyncio.gather(sleeping, changing, return_exceptions=True)

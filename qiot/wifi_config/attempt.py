@@ -10,7 +10,7 @@ import attrs
 
 from qiot.cloud.binder import Binder, Journal
 from qiot.device_info import DeviceInfo
-from qiot.errors import CloudError, JoinError
+from qiot.errors import CloudError, HalError, JoinError
 from qiot.log import get_logger
 from qiot.model import (
     CloudLink,
@@ -25,6 +25,7 @@ from qiot.model import (
     Step,
     show_ssid,
 )
+from qiot.wifi_config.clue import describe_clue, resolve
 from qiot.wifi_config.dev_log import DevLog
 from qiot.wifi_config.offers import Offers
 from qiot.wifi_config.radio import Radio
@@ -58,7 +59,7 @@ class Reporter(Protocol):
         ...
 
     async def after_join(self) -> None:
-        """Open the doors at which a joined device is spoken to."""
+        """Open the doors at which a joined device is spoken to; `Attempt.address` says where it is."""
         ...
 
 
@@ -79,6 +80,7 @@ class Attempt:
         step: Where it is; BOUND, JOINED or LISTENING at the end.
         failure: Why it went back to listening.
         link: The connection, once there is one.
+        address: The station's IPv4 address, once it has joined.
     """
 
     offer: Offer
@@ -93,6 +95,7 @@ class Attempt:
     step: Step = Step.LISTENING
     failure: Failure | None = None
     link: CloudLink | None = None
+    address: str = ""
     _grant: Grant | None = None
     _carried: Grant | None = None
     _losses: int = 0
@@ -139,15 +142,20 @@ class Attempt:
 
     async def _join(self) -> Result:
         credentials = self.offer.credentials
-        if credentials is None or credentials.ssid is None:
+        if credentials is None or (credentials.ssid is None and credentials.clue is None):
             raise JoinError("the offer names no network", reason=Reason.NO_SUCH_AP)
         self.journal.mark("getSSID")
-        shown = show_ssid(credentials.ssid)
+        shown = describe_clue(credentials)
         self.dev_log.push(f"SSID:{shown}")
         if not self.radio.keeps_access_point:
             await self.reporter.accept(self.offer.peer, barrier=True)
         log.info(f"STA to connect SSID:{shown}")
         await self._report(Outcome.STARTED, ssid=shown)
+        if credentials.ssid is None:
+            credentials = await self._find_network(credentials)
+            shown = show_ssid(credentials.ssid)
+            log.info(f"the network that the phone did not name is {shown}")
+        ssid = credentials.ssid or b""
         try:
             ip = await self._join_and_answer(credentials)
         except JoinError as error:
@@ -155,6 +163,7 @@ class Attempt:
             raise
         self.journal.mark("wifiConnected")
         log.info(f"wifi_sta_connect success, IP:{ip.address}")
+        self.address = ip.address
         await self.reporter.after_join()  # before any answer: the phone may speak there at once
         if self.radio.keeps_access_point:
             await self.reporter.accept(self.offer.peer, barrier=False)
@@ -162,10 +171,30 @@ class Attempt:
             Outcome.OK,
             ssid=shown,
             ip=ip.address,
-            ssid_length=len(credentials.ssid),
+            ssid_length=len(ssid),
             password_length=len(credentials.password),
         )
         return Result.ENOUGH if self._joined_is_enough else Result.OK
+
+    async def _find_network(self, credentials: Credentials) -> Credentials:
+        """Let a scan find the network that the phone did not name; who listened to the air has left it.
+
+        Raises:
+            JoinError: NO_SUCH_AP, with what is known of it.
+        """
+        try:
+            networks = await self.radio.wifi.scan()
+        except HalError as error:
+            raise JoinError(str(error), reason=error.reason, code=error.code, hint=error.hint) from error
+        found = resolve(credentials, networks)
+        if found is None:
+            described = describe_clue(credentials)
+            raise JoinError(
+                f"the phone names no network, only {described}; none of {len(networks)} in reach fits",
+                reason=Reason.NO_SUCH_AP,
+                hint="Let the app send the name (as for a hidden network), or move closer to the router.",
+            )
+        return found
 
     @property
     def _joined_is_enough(self) -> bool:

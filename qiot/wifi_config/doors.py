@@ -7,9 +7,10 @@ from typing import Final
 
 from qiot.device_info import DeviceInfo
 from qiot.errors import HalError, NotSupportedError
-from qiot.hal.contract import Capabilities, Platform, Udp
+from qiot.hal.contract import Capabilities, ListenContext, Platform, Role, SoftAp, Udp
 from qiot.log import get_logger
-from qiot.model import Reason
+from qiot.model import Offer, Peer, Reason
+from qiot.wifi_config.after_join import AfterJoin
 from qiot.wifi_config.comm_service import command_service
 from qiot.wifi_config.drivers.udp import UdpListener
 from qiot.wifi_config.listeners import Listeners
@@ -34,6 +35,7 @@ class Doors:
         identity: Whose doors they are.
         methods: What to listen by.
         settings: Ports and addresses.
+        context: The methods' options and keys.
         listeners: Who supervises what is opened.
         radio: Who has the access point.
         on_refused: Gets the name of a method that cannot listen, and why, while others can.
@@ -47,6 +49,7 @@ class Doors:
         identity: DeviceInfo,
         methods: Sequence[Method],
         settings: Settings,
+        context: ListenContext,
         listeners: Listeners,
         radio: Radio,
         on_refused: Callable[[str, HalError], Awaitable[None]],
@@ -61,7 +64,16 @@ class Doors:
         self._on_refused = on_refused
         self._turns: Sequence[Turn] = ()
         self._index = 0
+        self._opened: Turn | None = None
         self._command: UdpListener | None = None
+        self._after_join = AfterJoin(
+            platform,
+            identity,
+            settings=settings,
+            context=context,
+            listeners=listeners,
+            local=lambda: self.local,
+        )
 
     @property
     def turn(self) -> Turn:
@@ -98,6 +110,15 @@ class Doors:
         """It is the next ones' turn; `open` makes it so."""
         self._index = (self._index + 1) % len(self._turns)
 
+    async def has_stations(self) -> bool:
+        """True where somebody is in our access point, and about to send."""
+        if not self.turn.access_point:
+            return False
+        try:
+            return bool(await self._platform.port(SoftAp).stations())
+        except HalError:
+            return False
+
     async def open(self) -> None:
         """Take the roles and open the doors of this turn; where nothing of it can listen, of the next.
 
@@ -106,6 +127,7 @@ class Doors:
         Raises:
             HalError: Nothing listens now.
         """
+        await self._after_join.close()
         for _ in self._turns:
             await self._open_turn(self.turn)
             if self._listeners.names:
@@ -115,7 +137,12 @@ class Doors:
 
     async def _open_turn(self, turn: Turn) -> None:
         ours = [each for each in turn.methods if each.access_point and not self._by_chip(each)]
-        for name in self._listeners.names - {method.name for method in turn.methods} - {_COMMAND}:
+        leaving = self._listeners.names - {method.name for method in turn.methods} - {_COMMAND}
+        if self._opened is not turn:
+            # Also those of both turns: with and without an access point a sniffer is started differently.
+            leaving |= {each.name for each in turn.methods if Role.SNIFF in each.listen}
+        self._opened = turn
+        for name in leaving:
             await self._listeners.close(name)
         if ours:
             await self._open_access_point(ours)
@@ -125,14 +152,26 @@ class Doors:
             if method not in ours:
                 await self._open_listener(method)
 
-    async def open_after_join(self) -> None:
-        """Open the doors at which a joined device is spoken to.
+    async def open_after_join(self, offer: Offer | None, address: str) -> None:
+        """Open the doors at which a joined device is spoken to, the command service first.
+
+        Args:
+            offer: What was joined.
+            address: The station's IPv4 address; empty where it is not known.
 
         Raises:
-            MediumError: A port cannot be had.
+            MediumError: The command service's port cannot be had.
         """
         if any(COMMAND_DOOR in method.after_join for method in self.turn.methods):
             await self._open_command_service()
+        offering = None if offer is None else offer.peer.method
+        for method in self._methods:
+            if offer is not None and method.name == offering:
+                await self._after_join.open(method, offer, address)
+
+    async def heard(self, peer: Peer) -> None:
+        """Somebody has spoken to the device."""
+        await self._after_join.heard(peer)
 
     def _by_chip(self, method: Method) -> bool:
         return method.name in self._capabilities.chip

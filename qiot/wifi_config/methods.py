@@ -14,7 +14,7 @@ import attrs
 from qiot.errors import ConfigurationError
 from qiot.hal.contract import AirKiss, BtCombo, ChipSoftAp, Listener, Role, SimpleConfig, SmartConfig
 
-__all__ = ["COMMAND_DOOR", "METHODS", "NOT_BUILT", "Door", "Method", "parse_methods"]
+__all__ = ["COMMAND_DOOR", "MDNS_DOOR", "METHODS", "NOT_BUILT", "Door", "Method", "parse_methods"]
 
 
 @attrs.frozen
@@ -23,17 +23,23 @@ class Door:
 
     Attributes:
         medium: The medium.
-        place: The port on it.
+        place: The port on it; the first one, where a codec has several.
         codec: The codec's name.
     """
 
-    medium: Literal["udp"]
+    medium: Literal["udp", "mdns"]
     place: int
     codec: str
 
 
 COMMAND_DOOR: Final = Door("udp", 8266, "app_message")
 """The C SDK's command service (contract section 1)."""
+
+MDNS_DOOR: Final = Door("mdns", 5353, "service")
+"""Where a phone finds the command service of a device in its network."""
+
+_JOINED: Final = (COMMAND_DOOR, MDNS_DOOR)
+"""Open first: a phone may send its token as soon as it knows the device's address."""
 
 
 @attrs.frozen
@@ -47,7 +53,7 @@ class Method:
         port: The HAL port that runs it, where the platform does.
         access_point: It needs our access point, and loses it to a join on a single radio.
         doors: Where it is spoken while listening.
-        after_join: Where it is spoken once the device is in the network.
+        after_join: Where it is spoken once the device is in the network, in the order of opening.
     """
 
     name: str
@@ -70,15 +76,35 @@ METHODS: Final[Mapping[str, Method]] = {
             access_point=True,
             doors=(COMMAND_DOOR,),
         ),
-        Method("smart_config", "tencent", frozenset({Role.SNIFF}), SmartConfig),
-        Method("airkiss", "tencent", frozenset({Role.SNIFF}), AirKiss),
-        Method("simple_config", "tencent", frozenset({Role.SNIFF}), SimpleConfig),
+        Method(
+            "smart_config",
+            "tencent",
+            frozenset({Role.SNIFF}),
+            SmartConfig,
+            after_join=(*_JOINED, Door("udp", 7001, "air_ack")),
+        ),
+        Method(
+            "airkiss",
+            "tencent",
+            frozenset({Role.SNIFF}),
+            AirKiss,
+            after_join=(*_JOINED, Door("udp", 10001, "air_ack"), Door("udp", 12476, "airkiss_lan")),
+        ),
+        Method(
+            "simple_config",
+            "tencent",
+            frozenset({Role.SNIFF}),
+            SimpleConfig,
+            after_join=(*_JOINED, Door("udp", 8864, "realtek")),
+        ),
         Method("bt_combo", "tencent", frozenset({Role.BLE}), BtCombo),
     )
 }
 
+_ALIASES: Final = {"esptouch": "smart_config", "esptouch_v1": "smart_config", "esptouch_v2": "smart_config"}
+"""Other names of a row: it hears both versions of ESP-TOUCH."""
+
 NOT_BUILT: Final = (
-    "esptouch_v2",
     "blufi",
     "llsync",
     "thing",
@@ -91,14 +117,15 @@ NOT_BUILT: Final = (
 )
 """Methods that have a name here and no row yet."""
 
+_BY_CHIP: Final = ("bt_combo",)
 _KNOWN: Final = (
-    "Built: soft_ap. Only where a chip, or the mock's script, runs it: "
-    f"{', '.join(name for name in METHODS if name != 'soft_ap')}. Not yet: {', '.join(NOT_BUILT)}."
+    f"Built: {', '.join(name for name in METHODS if name not in _BY_CHIP)}. Only where a chip, or the mock's "
+    f"script, runs it: {', '.join(_BY_CHIP)}. Not yet: {', '.join(NOT_BUILT)}."
 )
 
 
 def parse_methods(text: str) -> Sequence[Method]:
-    """Methods of a comma list; `all` names every one that is built.
+    """Methods of a comma list; `all` names every one that is built, `esptouch_v2` the row that hears it too.
 
     Raises:
         ConfigurationError: A name is unknown, not built yet, or there is none.
@@ -107,7 +134,8 @@ def parse_methods(text: str) -> Sequence[Method]:
     if "all" in names:
         names = list(METHODS)
     chosen: dict[str, Method] = {}
-    for name in names:
+    for given in names:
+        name = _ALIASES.get(given, given)
         if name in NOT_BUILT:
             raise ConfigurationError(f"--method {name}: not built yet in this version", hint=_KNOWN)
         if name not in METHODS:

@@ -39,6 +39,9 @@ def missing_role(method: Method, capabilities: Capabilities) -> NotSupportedErro
 def plan_turns(methods: Sequence[Method], capabilities: Capabilities) -> Sequence[Turn]:
     """Put each method into the first turn whose roles can all be held together.
 
+    Who listens to the air wants to change the channel, which an access point on the same radio does not do.
+    Where both can be held on its channel, they are, and the air has turns of its own besides.
+
     Args:
         methods: Methods that miss no role.
         capabilities: What was probed.
@@ -47,12 +50,29 @@ def plan_turns(methods: Sequence[Method], capabilities: Capabilities) -> Sequenc
     for method in methods:
         needs = _needs(method, capabilities)
         for index, (members, roles) in enumerate(turns):
-            if not needs or capabilities.together(*roles, *needs):
+            if not needs or _can_share(roles | needs, capabilities):
                 turns[index] = ([*members, method], roles | needs)
                 break
         else:
             turns.append(([method], needs))
-    return [Turn(tuple(members)) for members, _ in turns]
+    held = [(members, roles) for members, roles in turns if Role.SNIFF in roles]
+    planned = []
+    for members, roles in turns:
+        for others, needs in held:
+            if Role.SNIFF not in roles and capabilities.together(*roles, *needs):
+                planned.append(Turn((*members, *others)))
+                break
+        else:
+            planned.append(Turn(tuple(members)))
+    return planned
+
+
+def _can_share(roles: frozenset[Role], capabilities: Capabilities) -> bool:
+    """Whether they can be held at once without holding the sniffer on a channel."""
+    found = capabilities.together(*roles)
+    if found is None or not found.same_channel:
+        return found is not None
+    return Role.SNIFF not in roles or roles <= {Role.SNIFF, Role.INJECT}
 
 
 def _needs(method: Method, capabilities: Capabilities) -> frozenset[Role]:

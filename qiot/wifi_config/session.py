@@ -7,7 +7,7 @@ give up. Cancelling `run` is how a session is stopped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -17,7 +17,7 @@ from qiot.device_info import DeviceInfo
 from qiot.errors import CloudError, HalError, JoinError, QiotError
 from qiot.hal.contract import ListenContext, Listener, Platform
 from qiot.log import get_logger
-from qiot.model import CloudLink, Failure, Grant, Offer, Outcome, Peer, Reason, Step
+from qiot.model import CloudLink, Failure, Grant, Offer, Outcome, Peer, Reason, Secret, Step
 from qiot.protocols.base import Answer, Ask, Heard, Refused, Seen
 from qiot.wifi_config.attempt import Attempt
 from qiot.wifi_config.dev_log import DevLog
@@ -37,6 +37,10 @@ log = get_logger()
 
 _RESEND: Final = 2.5
 """Seconds after a failed try in which an equal offer is an echo of that try, and no new one."""
+_PROGRESS: Final = 3.0
+"""Seconds that a sign of a phone, in the air or in our access point, puts off the end of its turn."""
+_PROGRESS_MAX: Final = 10
+"""How often that is done."""
 _CLOUD_STEPS: Final = (Step.REGISTERING, Step.CONNECTING, Step.AWAITING_GRANT, Step.BINDING)
 
 
@@ -74,6 +78,8 @@ class Session:
         save_identity: Keeps an identity that registration completed.
         errors: The error log, loaded.
         dev_log: The log that a phone can fetch.
+        options: The methods' own options.
+        keys: The methods' own secrets.
 
     Attributes:
         events: What happens.
@@ -91,6 +97,8 @@ class Session:
         save_identity: Callable[[DeviceInfo], Awaitable[None]],
         errors: ErrorLog,
         dev_log: DevLog,
+        options: Mapping[str, str] | None = None,
+        keys: Mapping[str, Secret] | None = None,
     ) -> None:
         self._platform = platform
         self._identity = identity
@@ -100,8 +108,13 @@ class Session:
         self._save_identity = save_identity
         self._errors = errors
         self._dev_log = dev_log
-        context = ListenContext(product_id=identity.product_id, device_name=identity.device_name)
-        self._listeners = Listeners(context, self._on_heard, self._on_ended)
+        self._context = ListenContext(
+            product_id=identity.product_id,
+            device_name=identity.device_name,
+            options=options or {},
+            keys=keys or {},
+        )
+        self._listeners = Listeners(self._context, self._on_heard, self._on_ended)
         self._offers = Offers()
         self._radio: Radio | None = None
         self._doors: Doors | None = None
@@ -113,6 +126,7 @@ class Session:
         self._attempt_task: asyncio.Task[Step] | None = None
         self._last_try: tuple[Offer, float] | None = None
         self._last_failure: Failure | None = None
+        self._seen: tuple[Seen, float] | None = None
         self.failure: Failure | None = None
         self.events = EventStream()
 
@@ -189,6 +203,7 @@ class Session:
             identity=self._identity,
             methods=self._methods,
             settings=self._settings,
+            context=self._context,
             listeners=self._listeners,
             radio=radio,
             on_refused=self._does_not_listen,
@@ -225,8 +240,9 @@ class Session:
         clock = asyncio.get_running_loop().time
         failure = self._last_failure if self._last_try is not None else None
         until = clock() + self._settings.retry_window if failure and failure.step in _CLOUD_STEPS else None
+        put_off = 0
         while True:
-            turn = clock() + self._settings.turn if doors.takes_turns else None
+            turn = clock() + (_PROGRESS if put_off else self._settings.turn) if doors.takes_turns else None
             deadline = min((each for each in (turn, until) if each is not None), default=None)
             try:
                 async with asyncio.timeout_at(deadline):
@@ -234,6 +250,10 @@ class Session:
             except TimeoutError:
                 if until is not None and clock() >= until:
                     return None
+            if put_off < _PROGRESS_MAX and (self._hears_phone(clock()) or await doors.has_stations()):
+                put_off += 1
+                continue
+            put_off = 0
             doors.next_turn()
             await self._listen(doors)
 
@@ -352,13 +372,19 @@ class Session:
         if self._last_failure is not None and self.step is Step.LISTENING:
             return self._last_failure
         before = f"; before that: {self._last_failure.reason}" if self._last_failure else ""
+        seen = f"; last heard: {self._seen[0].text}" if self._seen and self.step is Step.LISTENING else ""
         return Failure(
-            self.step, Reason.TIMEOUT, text=f"no success within {self._settings.timeout:g} s{before}"
+            self.step, Reason.TIMEOUT, text=f"no success within {self._settings.timeout:g} s{before}{seen}"
         )
+
+    def _hears_phone(self, now: float) -> bool:
+        return self._seen is not None and self._seen[0].weight > 0 and now - self._seen[1] < _PROGRESS
 
     # --- what comes in ----------------------------------------------------------------------------------
 
     async def _on_heard(self, listener: Listener, heard: Heard) -> None:
+        if self._doors is not None and isinstance(heard, Offer | Ask | Refused):
+            await self._doors.heard(heard.peer)
         match heard:
             case Offer():
                 await self._on_offer(heard)
@@ -372,8 +398,19 @@ class Session:
                 self.events.emit(Step.LISTENING, Outcome.PROGRESS, peer=peer, failure=failure)
             case Seen(text=text):
                 log.info(text)
+                self._note_seen(heard)
             case _:
                 log.warning(f"a listener asked for something this session does not have: {heard}")
+
+    def _note_seen(self, seen: Seen) -> None:
+        """What is in the air is worth an event; a message that nobody has to answer is not."""
+        if seen.channel is None and not seen.weight:
+            return
+        self._seen = (seen, asyncio.get_running_loop().time())
+        where = 0 if seen.channel is None else seen.channel
+        self.events.emit(
+            Step.LISTENING, Outcome.PROGRESS, weight=round(seen.weight, 2), channel=where, text=seen.text
+        )
 
     async def _on_offer(self, offer: Offer) -> None:
         peer, active = offer.peer, self._active
@@ -438,7 +475,8 @@ class Session:
     async def after_join(self) -> None:
         """Open the doors at which a joined device is spoken to."""
         if self._doors is not None:
-            await self._doors.open_after_join()
+            address = self._attempt.address if self._attempt is not None else ""
+            await self._doors.open_after_join(self._active, address)
 
     async def _answer(self, peer: Peer, *, again: bool) -> None:
         lines = self._errors.take(peer)

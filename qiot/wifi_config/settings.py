@@ -32,7 +32,7 @@ class Settings:
             later than this: it gives up after about 10 s.
         grant_timeout: How long a joined and connected device waits for a token.
         retry_window: After the cloud failed, how long a phone may start again before the run fails.
-        turn: How long one turn listens where methods have to take turns.
+        turn: How long one turn listens where methods have to take turns; a phone that is there gets longer.
         tries: Tries of registration and of connecting within one attempt.
         back_off: Pause before the second try; it doubles.
         barrier: Longest wait for reports before a medium goes away.
@@ -50,7 +50,7 @@ class Settings:
     answer_within: float = 6.0
     grant_timeout: float = 20.0
     retry_window: float = 30.0
-    turn: float = 60.0
+    turn: float = 30.0
     tries: int = 3
     back_off: float = 1.0
     barrier: float = 1.0

@@ -10,7 +10,7 @@ from qiot.hal.conformance.simulated import SimulatedEnvironment
 from qiot.hal.mock import MockPlatform
 from qiot.hal.registry import PlatformSpec
 from qiot.model import Credentials, Secret, Security
-from qiot.sim import Fault, Faults, HomeNetwork, World
+from qiot.sim import Clock, Fault, Faults, HomeNetwork, World
 
 PASSWORD = "a-long-password"
 FASTER = 200.0
@@ -30,7 +30,7 @@ def network(ssid: str, password: str = PASSWORD) -> Credentials:
     return Credentials(ssid=ssid.encode(), password=Secret(password))
 
 
-def make_world() -> World:
+def make_world(clock: Clock | None = None) -> World:
     secret = Secret(PASSWORD)
     return World(
         [
@@ -41,7 +41,7 @@ def make_world() -> World:
             HomeNetwork(b"Modern", secret, channel=36, signal=-73, security=Security.WPA3),
             HomeNetwork(b"Silent", secret, signal=-74, faults=Faults(Fault.parse("dhcp"))),
         ],
-        clock=FastClock(),
+        clock=clock or FastClock(),
     )
 
 
@@ -60,10 +60,14 @@ def make_environment(folder: Path) -> SimulatedEnvironment:
 
 
 def mock_factory(
-    folder: Path, *, ap_sta: bool, make: type[MockPlatform] = MockPlatform
+    folder: Path,
+    *,
+    ap_sta: bool,
+    make: type[MockPlatform] = MockPlatform,
+    clock: Clock | None = None,
 ) -> Callable[[], MockPlatform]:
     """Fresh platforms in one world, with one folder."""
-    world = make_world()
+    world = make_world(clock)
     both = "yes" if ap_sta else "no"
     options = {"state": str(folder), "join_delay": "4", "start_delay": "3", "ap_sta": both}
     return lambda: make(PlatformSpec("mock", options=options), world)

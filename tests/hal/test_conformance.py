@@ -9,7 +9,9 @@ import pytest
 
 from qiot.hal.conformance import (
     Environment,
+    InjectorConformance,
     PlatformConformance,
+    SnifferConformance,
     SoftApConformance,
     StorageConformance,
     UdpConformance,
@@ -19,6 +21,7 @@ from qiot.hal.contract import Platform
 from qiot.hal.linux import LinuxPlatform
 from qiot.hal.mock import MockPlatform
 from qiot.hal.registry import PlatformSpec, parse_spec
+from qiot.sim import LoopClock
 from tests.conformance.mock import make_environment, mock_factory
 
 
@@ -67,6 +70,22 @@ class TestMockWifi(Mock, WifiConformance):
 
 
 class TestMockSoftAp(Mock, SoftApConformance):
+    pass
+
+
+class MockAir(Mock):
+    """Frames have the loop's time."""
+
+    @pytest.fixture
+    def platform(self, tmp_path: Path) -> Callable[[], Platform]:
+        return mock_factory(tmp_path / "state", ap_sta=True, clock=LoopClock())
+
+
+class TestMockSniffer(MockAir, SnifferConformance):
+    pass
+
+
+class TestMockInjector(MockAir, InjectorConformance):
     pass
 
 

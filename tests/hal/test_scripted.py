@@ -18,13 +18,11 @@ from qiot.hal.contract import (
     ChipSoftAp,
     Combination,
     Gatt,
-    Injector,
     ListenContext,
     Listener,
     Role,
     SimpleConfig,
     SmartConfig,
-    Sniffer,
     Transport,
     Wifi,
 )
@@ -87,7 +85,7 @@ def test_without_a_script_it_says_what_to_do(kind: type[Listener], method: str) 
     assert caught.value.reason is Reason.NOT_SUPPORTED
 
 
-@pytest.mark.parametrize("kind", [Sniffer, Injector, Gatt, Camera, Transport])
+@pytest.mark.parametrize("kind", [Gatt, Camera, Transport])
 def test_ports_that_the_mock_has_not(kind: type) -> None:
     with pytest.raises(NotSupportedError) as caught:
         MockPlatform(parse_spec("mock")).port(kind)
@@ -269,11 +267,12 @@ def test_an_offer_that_cannot_be(fields: dict[str, object]) -> None:
 async def test_capabilities_name_the_roles_and_the_scripted_methods() -> None:
     station, access_point = (Combination(frozenset({role})) for role in (Role.STATION, Role.ACCESS_POINT))
     both = Combination(frozenset({Role.STATION, Role.ACCESS_POINT}), same_channel=True)
-    assert await MockPlatform(parse_spec("mock")).capabilities() == Capabilities((station, access_point))
+    without_ears = await MockPlatform(parse_spec("mock,sniff=no")).capabilities()
+    assert without_ears == Capabilities((station, access_point))
     world = World()
     world.offers.put(offer("airkiss", reached=Step.JOINING))
     world.offers.put(offer("bt_combo"))
-    found = await MockPlatform(parse_spec("mock,ap_sta=yes"), world).capabilities()
+    found = await MockPlatform(parse_spec("mock,ap_sta=yes,sniff=no"), world).capabilities()
     assert found.combinations == (station, access_point, both)
     assert found.chip == {"airkiss": Step.JOINING, "bt_combo": Step.LISTENING}
 

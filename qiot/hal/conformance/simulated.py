@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 import attrs
 
-from qiot.hal.conformance.environment import Environment, Phone
+from qiot.hal.conformance.environment import Ear, Environment, Phone
 from qiot.hal.contract import Platform
 from qiot.hal.mock import MockPlatform
 from qiot.model import Credentials
+from qiot.sim.air import Heard
+from qiot.sim.air.live import LiveAir
 from qiot.sim.world import World
 
 __all__ = ["SimulatedEnvironment"]
@@ -25,6 +29,8 @@ class SimulatedEnvironment(Environment):
     """
 
     worlds: list[World] = attrs.field(factory=list)
+    sends_frames: Sequence[int] = (6, 1, 11, 36)
+    lossless: bool = True
 
     def opened(self, platform: Platform) -> None:
         """Remember its world."""
@@ -44,3 +50,43 @@ class SimulatedEnvironment(Environment):
             yield Phone(mac=station.mac, address=ip.address, gateway=ip.gateway)
         finally:
             station.leave()
+
+    async def transmit(self, frames: Sequence[bytes], channel: int) -> None:
+        """Into the newest world's air, at once."""
+        air = self.worlds[-1].air
+        for frame in frames:
+            air.inject(frame, channel, _OUTSIDE)
+
+    @contextlib.asynccontextmanager
+    async def ear(self, channel: int) -> AsyncIterator[Ear]:
+        """A receiver in the newest world's air."""
+        air = self.worlds[-1].air
+        ear = _Ear(air)
+        receiver = air.listen(ear.note, channel=channel, loss=0.0)
+        try:
+            yield ear
+        finally:
+            air.stop_listening(receiver)
+
+
+_OUTSIDE: Final = b"\x02\x71\x00\x00\x00\x01"
+"""The radio that sends from outside."""
+
+
+class _Ear(Ear):
+    def __init__(self, air: LiveAir) -> None:
+        self._air = air
+        self._heard: set[bytes] = set()
+        self._changed = asyncio.Event()
+
+    def note(self, heard: Heard) -> None:
+        self._heard.add(heard.data)
+        self._changed.set()
+
+    async def hears(self, frame: bytes, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while frame not in self._heard:
+                    self._changed.clear()
+                    await self._air.wait(self._changed)
+        return frame in self._heard

@@ -52,7 +52,7 @@ class LinuxPlatform(Platform):
         return Capabilities() if self._wireless is None else await self._wireless.capabilities()
 
     def port(self, kind: type[PortT]) -> PortT:
-        """`Udp`, `Storage`, and with a wireless interface `Wifi`, `SoftAp`, `Sniffer`, `Injector`."""
+        """`Udp`, `Storage`, and with a wireless interface `Wifi`, `SoftAp`, `Sniffer`, the air."""
         if kind in self._ports:
             return cast(PortT, self._ports[kind])
         if self._wireless is None:
@@ -62,7 +62,7 @@ class LinuxPlatform(Platform):
             )
         raise NotSupportedError(
             f"{kind.__name__}: the linux platform has no such port in this version",
-            hint="Use --method soft_ap.",
+            hint="Use --method soft_ap, smart_config, airkiss or simple_config.",
         )
 
     async def recover(self) -> None:

@@ -50,6 +50,10 @@ class LinuxWifi(Wifi):
         """Tell the kernel the country; it holds for every radio of this machine."""
         await self._radio.nl80211.set_country(code)
 
+    async def address(self) -> str:
+        """The interface's MAC address, as the kernel has it now."""
+        return (await self._radio.nl80211.interface(self._radio.interface)).mac.hex(":").upper()
+
     async def scan(self) -> Sequence[Network]:
         """What is around; where the radio cannot scan now, as many access points cannot, the last scan."""
         return await self._neighbourhood.scan_or_recall()

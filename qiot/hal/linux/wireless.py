@@ -11,16 +11,31 @@ from typing import Final
 import attrs
 
 from qiot.errors import HalError, NotSupportedError
-from qiot.hal.contract import Capabilities, Combination, Injector, Role, Sniffer, SoftAp, Wifi
+from qiot.hal.contract import (
+    AirKiss,
+    Capabilities,
+    Combination,
+    Injector,
+    Role,
+    SimpleConfig,
+    SmartConfig,
+    Sniffer,
+    SoftAp,
+    Wifi,
+)
+from qiot.hal.linux.airkiss import LinuxAirKiss
 from qiot.hal.linux.backends import AccessPointBackend, StationBackend
 from qiot.hal.linux.injector import RadioInjector
 from qiot.hal.linux.neighbourhood import Neighbourhood
 from qiot.hal.linux.probe import probe
 from qiot.hal.linux.radio import Radio
+from qiot.hal.linux.simple_config import LinuxSimpleConfig
+from qiot.hal.linux.smart_config import LinuxSmartConfig
 from qiot.hal.linux.sniffer import RadioSniffer
 from qiot.hal.linux.soft_ap import LinuxSoftAp
 from qiot.hal.linux.wifi import LinuxWifi
 from qiot.log import get_logger
+from qiot.wifi_config.drivers.air import AirWatch
 
 __all__ = ["MANAGERS", "Manager", "Wireless"]
 
@@ -72,11 +87,15 @@ class Wireless:
         self._soft_ap = LinuxSoftAp(self._radio, self._access_point, self._beside_station, neighbourhood)
         self._wifi = LinuxWifi(self._radio, self._station, neighbourhood, self._soft_ap)
         self._sniffer = RadioSniffer(self._radio)
+        watch = AirWatch(self._sniffer, self._wifi)
         self.ports: Mapping[type, object] = {
             Wifi: self._wifi,
             SoftAp: self._soft_ap,
             Sniffer: self._sniffer,
             Injector: RadioInjector(self._sniffer),
+            SmartConfig: LinuxSmartConfig(watch),
+            AirKiss: LinuxAirKiss(watch),
+            SimpleConfig: LinuxSimpleConfig(watch),
         }
 
     async def capabilities(self) -> Capabilities:

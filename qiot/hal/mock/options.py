@@ -20,7 +20,7 @@ from qiot.sim.world import World
 
 __all__ = ["START_PORTS", "MockOptions", "make_world"]
 
-START_PORTS: Final = ("soft_ap", *(method for method in METHODS if method != "soft_ap"))
+START_PORTS: Final = ("soft_ap", *(method for method in METHODS if method != "soft_ap"), "sniffer")
 """Ports whose start can be made to fail; `soft_ap` is the access point."""
 
 _OF_WORLD: Final = ("ssid", "password", "networks", "seed", "loss", "offers")
@@ -33,6 +33,8 @@ _OF_DEVICE: Final = (
     "start_failure",
     "udp_loss",
     "udp_dup",
+    "sniff",
+    "air_loss",
 )
 _SECONDS_MAX: Final = 3600.0
 _PASSWORD: Final = range(8, 65)  # a passphrase of 8 to 63 characters, or a PSK of 64 digits
@@ -51,6 +53,8 @@ class MockOptions:
         start_failures: Starts that fail, by port.
         udp_loss: Share of datagrams lost, 0 to 1; None for the world's.
         udp_duplication: Share of datagrams doubled, 0 to 1; None for the world's.
+        sniff: The radio has monitor mode, and can send frames in it.
+        air_loss: Share of frames in the air that are not heard, 0 to 1; None for the world's.
     """
 
     join_delay: float = 0.0
@@ -61,6 +65,8 @@ class MockOptions:
     start_failures: Mapping[str, Faults] = attrs.field(factory=dict)
     udp_loss: float | None = None
     udp_duplication: float | None = None
+    sniff: bool = True
+    air_loss: float | None = None
 
     @classmethod
     def read(cls, spec: PlatformSpec, *, own_world: bool) -> MockOptions:
@@ -94,6 +100,8 @@ class MockOptions:
             start_failures=_start_failures(given),
             udp_loss=_number(given, "udp_loss", 0.0, 1.0),
             udp_duplication=_number(given, "udp_dup", 0.0, 1.0),
+            sniff=_yes(given, "sniff", "yes"),
+            air_loss=_number(given, "air_loss", 0.0, 1.0),
         )
 
 
@@ -151,8 +159,8 @@ def _seed(given: Mapping[str, str]) -> int | None:
         raise ConfigurationError(f"--hal mock: seed={given['seed']!r} is no whole number") from None
 
 
-def _yes(given: Mapping[str, str], key: str) -> bool:
-    value = given.get(key, "no")
+def _yes(given: Mapping[str, str], key: str, default: str = "no") -> bool:
+    value = given.get(key, default)
     if value not in {"yes", "no"}:
         raise ConfigurationError(f"--hal mock: {key}={value!r}", hint=f"Write {key}=yes or {key}=no.")
     return value == "yes"

@@ -11,23 +11,29 @@ from qiot.hal.contract import (
     Capabilities,
     ChipSoftAp,
     Combination,
+    Injector,
+    Listener,
     Platform,
     PortT,
     Role,
     SimpleConfig,
     SmartConfig,
+    Sniffer,
     SoftAp,
     Storage,
     Udp,
     Wifi,
 )
-from qiot.hal.mock.airkiss import MockAirKiss
+from qiot.hal.mock.airkiss import MockAirKiss, MockAirKissByAir
 from qiot.hal.mock.btcombo import MockBtCombo
+from qiot.hal.mock.by_air import FailingStart
+from qiot.hal.mock.injector import MockInjector
 from qiot.hal.mock.options import MockOptions, make_world
 from qiot.hal.mock.radio import Radio
 from qiot.hal.mock.scripted import ScriptedListener
-from qiot.hal.mock.simple_config import MockSimpleConfig
-from qiot.hal.mock.smart_config import MockSmartConfig
+from qiot.hal.mock.simple_config import MockSimpleConfig, MockSimpleConfigByAir
+from qiot.hal.mock.smart_config import MockSmartConfig, MockSmartConfigByAir
+from qiot.hal.mock.sniffer import MockSniffer
 from qiot.hal.mock.soft_ap import MockChipSoftAp, MockSoftAp
 from qiot.hal.mock.storage import make_storage
 from qiot.hal.mock.udp import MockUdp
@@ -36,6 +42,7 @@ from qiot.hal.registry import PlatformSpec
 from qiot.sim.faults import Faults
 from qiot.sim.station import Delays
 from qiot.sim.world import World
+from qiot.wifi_config.drivers.air import AirWatch
 
 __all__ = ["MockPlatform"]
 
@@ -47,6 +54,14 @@ _SCRIPTED: Final[dict[type, type[ScriptedListener]]] = {
     ChipSoftAp: MockChipSoftAp,
 }
 
+_BY_AIR: Final[dict[type, type[FailingStart]]] = {
+    SmartConfig: MockSmartConfigByAir,
+    AirKiss: MockAirKissByAir,
+    SimpleConfig: MockSimpleConfigByAir,
+}
+
+_AIR: Final = frozenset({Role.SNIFF, Role.INJECT})
+
 
 class MockPlatform(Platform):
     """A device whose radio is simulated: `mock[,key=value]*`.
@@ -54,7 +69,8 @@ class MockPlatform(Platform):
     Args:
         spec: Its options. Of the world: `ssid` and `password` (one home network), `networks=FILE`, `seed`,
             `loss`, `offers=FILE`. Of the device: `join_delay`, `join_failure=REASON[*N]`, `ap_sta=yes`,
-            `state=DIR`, `start_delay`, `start_failure=PORT[:REASON][*N]`, `udp_loss`, `udp_dup`.
+            `state=DIR`, `start_delay`, `start_failure=PORT[:REASON][*N]`, `udp_loss`, `udp_dup`, `sniff=no`,
+            `air_loss`.
         world: The world to live in; without one, the options make one.
 
     Raises:
@@ -87,14 +103,30 @@ class MockPlatform(Platform):
             SoftAp: self._soft_ap,
             Storage: storage,
         }
-        self._listeners: list[ScriptedListener] = []
+        self._sniffer: MockSniffer | None = None
+        self._watch: AirWatch | None = None
+        if options.sniff:
+            self._sniffer = MockSniffer(
+                self._radio, loss=options.air_loss, start_failures=self._start_failures("sniffer")
+            )
+            self._ports |= {Sniffer: self._sniffer, Injector: MockInjector(self._sniffer)}
+            self._watch = AirWatch(self._sniffer, self._wifi)
+        self._listeners: list[Listener] = []
 
     async def capabilities(self) -> Capabilities:
-        """One radio, or station and access point on one channel; scripted methods are the chip's."""
-        combinations = [Combination(frozenset({role})) for role in (Role.STATION, Role.ACCESS_POINT)]
+        """One radio, or station and access point on one channel; scripted methods are the chip's.
+
+        Monitor mode goes beside anything, on the channel where the others are.
+        """
+        uses = [frozenset({Role.STATION}), frozenset({Role.ACCESS_POINT})]
+        combinations = [Combination(roles) for roles in uses]
         if self._radio.ap_sta:
-            both = frozenset({Role.STATION, Role.ACCESS_POINT})
-            combinations.append(Combination(both, same_channel=True))
+            uses.append(frozenset({Role.STATION, Role.ACCESS_POINT}))
+            combinations.append(Combination(uses[-1], same_channel=True))
+        if self._sniffer is not None:
+            combinations += [Combination(frozenset({role})) for role in (Role.SNIFF, Role.INJECT)]
+            combinations.append(Combination(_AIR))
+            combinations += [Combination(roles | _AIR, same_channel=True) for roles in uses]
         offers = self.world.offers
         chip = {
             listener.method: offers.furthest(listener.method)
@@ -104,13 +136,13 @@ class MockPlatform(Platform):
         return Capabilities(combinations=tuple(combinations), chip=chip)
 
     def port(self, kind: type[PortT]) -> PortT:
-        """`Udp`, `Wifi`, `SoftAp`, `Storage`, and every method that the world has a script for."""
+        """`Udp`, `Wifi`, `SoftAp`, `Storage`, `Sniffer`, `Injector`, methods of the air or of a script."""
         if kind in _SCRIPTED and kind not in self._ports:
-            self._ports[kind] = self._listener(_SCRIPTED[kind])
+            self._ports[kind] = self._listener(kind)
         if kind not in self._ports:
             raise NotSupportedError(
-                f"{kind.__name__}: the mock has no such port in this version",
-                hint="Use a method that runs over Udp, Wifi and SoftAp, such as soft_ap.",
+                f"{kind.__name__}: the mock has no such port in this version, or was told to have none",
+                hint="Use a method that runs over Udp, Wifi and SoftAp, such as soft_ap; leave out sniff=no.",
             )
         return cast(PortT, self._ports[kind])
 
@@ -118,11 +150,19 @@ class MockPlatform(Platform):
         """Stop the methods, take the access point down, leave the network, close every endpoint."""
         for listener in self._listeners:
             await listener.stop()
+        if self._sniffer is not None:
+            await self._sniffer.stop()
         await self._soft_ap.stop()
         self._radio.station.leave()
         await self._udp.close()
 
-    def _listener(self, listener: type[ScriptedListener]) -> ScriptedListener:
+    def _listener(self, kind: type) -> Listener:
+        """Played where it has a script, else heard in the air, where that is how it works."""
+        listener = _SCRIPTED[kind]
+        if kind in _BY_AIR and self._watch is not None and not self.world.offers.scripted(listener.method):
+            heard = _BY_AIR[kind](self._watch, self._start_failures(listener.method))
+            self._listeners.append(heard)
+            return heard
         if not self.world.offers.scripted(listener.method):
             raise NotSupportedError(
                 f"{listener.method}: no codec yet in this version; the mock runs it from scripted offers",

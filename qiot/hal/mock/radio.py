@@ -31,6 +31,17 @@ class Radio:
         self._at_work = ""
 
     @property
+    def held_channel(self) -> int | None:
+        """The channel of who uses the radio: the network that is joined, or the access point; else None."""
+        user: AccessPoint | None = self.station.access_point or self.access_point
+        return None if user is None else user.channel
+
+    def is_own(self, address: bytes) -> bool:
+        """True for the radio's own addresses, as station and as access point."""
+        own = b"" if self.access_point is None else self.access_point.bssid
+        return address in {self.station.mac, own}
+
+    @property
     def can_scan(self) -> bool:
         """False while the only role it can hold is the access point's."""
         return self.ap_sta or self.access_point is None

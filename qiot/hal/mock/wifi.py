@@ -32,6 +32,10 @@ class MockWifi(Wifi):
         self._tried: Credentials | None = None
         self._earlier: AccessPoint | None = None
 
+    async def address(self) -> str:
+        """The simulated station's MAC address."""
+        return self._radio.station.mac.hex(":").upper()
+
     async def scan(self) -> Sequence[Network]:
         """The access points in reach, the strongest first, without the device's own."""
         if self._radio.can_scan:

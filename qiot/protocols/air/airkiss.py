@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from qiot.errors import ProtocolError
 from qiot.model import SSID_MAX, Reason, Secret
-from qiot.protocols.air.casts import Cast, Symbol, paced
+from qiot.protocols.air.casts import ANYBODY, Cast, Symbol, paced
 from qiot.protocols.air.crc import crc8
 
 __all__ = [
@@ -115,6 +115,7 @@ class AirKiss:
         random_byte: 0 to 255; the device answers with it.
         key: 1 to 16 octets where the device has one; encrypts the password.
         pacing: How often each part is sent.
+        broadcast: Where to broadcast to.
 
     Raises:
         ProtocolError: BAD_FIELD: a field is too long or out of range.
@@ -125,6 +126,7 @@ class AirKiss:
     random_byte: int
     key: Secret | None = None
     pacing: Pacing = attrs.field(factory=Pacing)
+    broadcast: str = ANYBODY
 
     def __attrs_post_init__(self) -> None:
         if not 0 < len(self.ssid) <= SSID_MAX:
@@ -168,15 +170,15 @@ class AirKiss:
     def round(self) -> Iterator[Cast]:
         """Every part once."""
         parts = (("guide", GUIDE), ("magic", self.magic()), ("prefix", self.prefix()), ("data", self.data()))
-        return self._paced(symbol for part, lengths in parts for symbol in _symbols(part, lengths))
+        return self._paced(symbol for part, lengths in parts for symbol in self._symbols(part, lengths))
 
     def casts(self) -> Iterator[Cast]:
         """All of it again and again, for 45 seconds."""
         pacing = self.pacing
-        prefix, data = _symbols("prefix", self.prefix()), _symbols("data", self.data())
+        prefix, data = self._symbols("prefix", self.prefix()), self._symbols("data", self.data())
         once = [
-            *_symbols("guide", GUIDE) * pacing.guides,
-            *_symbols("magic", self.magic()) * pacing.magics,
+            *self._symbols("guide", GUIDE) * pacing.guides,
+            *self._symbols("magic", self.magic()) * pacing.magics,
             *prefix * pacing.prefixes,
             *((prefix if pacing.prefix_in_round else []) + data) * pacing.rounds,
         ]
@@ -185,6 +187,5 @@ class AirKiss:
     def _paced(self, symbols: Iterable[Symbol]) -> Iterator[Cast]:
         return paced(symbols, interval=self.pacing.interval, port=PORT, fill=ord("1"))
 
-
-def _symbols(part: str, lengths: Sequence[int]) -> list[Symbol]:
-    return [Symbol(length, part) for length in lengths]
+    def _symbols(self, part: str, lengths: Sequence[int]) -> list[Symbol]:
+        return [Symbol(length, part, self.broadcast) for length in lengths]

@@ -140,6 +140,7 @@ class RealtekSimpleConfig:
         pattern: 2 (default PIN) or 3 (the device's PIN): multicast addresses; 4: broadcast lengths.
         pin: The device's PIN; the default where there is none.
         plain: Patterns 2 and 3 without encryption.
+        broadcast: Where pattern 4 broadcasts to.
 
     Raises:
         ProtocolError: BAD_FIELD: a field is too long, or the options do not fit together.
@@ -153,6 +154,7 @@ class RealtekSimpleConfig:
     pattern: int = 2
     pin: Secret | None = None
     plain: bool = False
+    broadcast: str = ANYBODY
     salt: bytes = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -241,9 +243,9 @@ class RealtekSimpleConfig:
         for number, start in enumerate(range(0, len(nibbles), ROUND)):
             left = (len(nibbles) - start) // _SYNCS - (number == 0)
             sync = (MARKERS[number], LENGTH_BASE + ROUND_STEP * number + left)
-            symbols += [Symbol(length, "sync", ANYBODY) for length in sync * _SYNCS]
+            symbols += [Symbol(length, "sync", self.broadcast) for length in sync * _SYNCS]
             symbols += [
-                Symbol(place << _NIBBLE | nibble, "data", ANYBODY)
+                Symbol(place << _NIBBLE | nibble, "data", self.broadcast)
                 for place, nibble in enumerate(nibbles[start : start + ROUND], 1)
             ]
         return symbols

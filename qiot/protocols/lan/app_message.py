@@ -15,8 +15,6 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-import attrs
-
 from qiot.errors import ProtocolError
 from qiot.model import Event, Offer, Outcome, Peer, Step
 from qiot.protocols.base import Answer, Ask, Input, News, Output, Refused, Seen, Send
@@ -30,6 +28,7 @@ from qiot.protocols.lan.app_json import (
     log_datagrams,
     parse_object,
 )
+from qiot.protocols.lan.repeats import Repeats, answerable_host
 
 __all__ = ["AppMessageDevice", "error_record"]
 
@@ -38,7 +37,6 @@ ADDRESS_PORT: Final = 18266
 
 _LOG_COPIES: Final = (0.0, 0.5)
 _BROADCAST_COPIES: Final = (0.0, 1.0, 2.0)
-_PLANS_MAX: Final = 64
 _PEERS_MAX: Final = 64
 
 _STATES: Final[Mapping[tuple[Step, Outcome], int]] = {
@@ -51,32 +49,6 @@ _STATES: Final[Mapping[tuple[Step, Outcome], int]] = {
     (Step.BOUND, Outcome.OK): 5,
 }
 """`wifiConfigState` by session event (contract section 14)."""
-
-
-def _can_be_answered(peer: Peer, broadcast: str) -> bool:
-    """True for one host and a port; never for a broadcast or group address, which would answer everybody."""
-    host, _, port = peer.address.rpartition(":")
-    try:
-        address, number = ipaddress.ip_address(host.strip("[]")), int(port)
-    except ValueError:
-        return False
-    # --broadcast may name one host, in tests: that one is answered like any other.
-    ours = host == broadcast and host.endswith(".255")
-    everybody = address.is_multicast or address.is_unspecified or ours or host == "255.255.255.255"
-    return not everybody and number > 0
-
-
-@attrs.define
-class _Plan:
-    """Datagrams that go out again.
-
-    Attributes:
-        due: When, monotonic seconds, earliest first.
-        sends: What.
-    """
-
-    due: list[float]
-    sends: Sequence[Send]
 
 
 class AppMessageDevice:
@@ -118,7 +90,7 @@ class AppMessageDevice:
         self._port = port_name
         self._log_only = log_only
         self._state: int | None = None
-        self._plans: dict[tuple[str, Peer], _Plan] = {}
+        self._plans = Repeats()
         self._lengths: dict[Peer, tuple[int, int] | None] = {}
         """Who offered something here, and the lengths of SSID and password where they were in it."""
 
@@ -126,7 +98,7 @@ class AppMessageDevice:
         """Take one datagram; any octets give outputs."""
         if not isinstance(data, bytes):
             return ()
-        if not _can_be_answered(peer, self._broadcast):
+        if answerable_host(peer.address, self._broadcast) is None:
             return (Seen(0, None, "message from an address that cannot be answered"),)
         try:
             message = parse_object(data)
@@ -176,7 +148,7 @@ class AppMessageDevice:
         return outputs + self._announce(news, now) if self._broadcasts else outputs
 
     def _answer(self, answer: Answer, now: float) -> list[Send]:
-        if not _can_be_answered(answer.peer, self._broadcast):
+        if answerable_host(answer.peer.address, self._broadcast) is None:
             return []
         if answer.what == "log":
             return self._plan("Report log", answer.peer, log_datagrams(answer.lines), _LOG_COPIES, now)
@@ -189,7 +161,7 @@ class AppMessageDevice:
         if event.step is not Step.LISTENING or event.outcome is not Outcome.OK or peer is None:
             return []
         ours = peer.method == self._method or peer in self._lengths
-        if not ours or not _can_be_answered(peer, self._broadcast):
+        if not ours or answerable_host(peer.address, self._broadcast) is None:
             return []
         if event.detail.get("again"):
             return [Send(self._port, self._info, peer, label="Report dev info")]
@@ -228,30 +200,13 @@ class AppMessageDevice:
         self, label: str, peer: Peer, datagrams: Sequence[bytes], copies: Sequence[float], now: float
     ) -> list[Send]:
         """Send at each of `copies` seconds from now; a plan of the same kind and peer is replaced."""
-        key = (label, peer)
-        self._plans.pop(key, None)
-        if not datagrams:
-            return []
-        if len(self._plans) >= _PLANS_MAX:
-            del self._plans[next(iter(self._plans))]
         sends = [Send(self._port, data, peer, label=label) for data in datagrams]
-        self._plans[key] = _Plan([now + offset for offset in copies], sends)
-        return self._run(key, now)
-
-    def _run(self, key: tuple[str, Peer], now: float) -> list[Send]:
-        plan = self._plans[key]
-        sends: list[Send] = []
-        while plan.due and plan.due[0] <= now:
-            del plan.due[0]
-            sends += plan.sends
-        if not plan.due:
-            del self._plans[key]
-        return sends
+        return self._plans.plan((label, peer), sends, copies, now)
 
     def deadline(self) -> float | None:
         """When the next copy is due, in monotonic seconds."""
-        return min((plan.due[0] for plan in self._plans.values()), default=None)
+        return self._plans.deadline()
 
     def tick(self, now: float) -> Sequence[Output]:
         """The copies that are due."""
-        return [send for key in list(self._plans) for send in self._run(key, now)]
+        return self._plans.tick(now)

@@ -1,17 +1,23 @@
-"""`python -m qiot.testbed.phone softap|token|log`: exit 0 bound or answered, 1 failed, 2 wrong use."""
+"""`python -m qiot.testbed.phone`: the phone of many ways of provisioning.
+
+exit 0 bound, answered or acknowledged, 1 failed, 2 wrong use
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from qiot.errors import ConfigurationError
+from qiot.errors import ConfigurationError, ProtocolError
 from qiot.model import Secret
+from qiot.testbed.phone.air_options import AIR_COMMANDS, add_air_options, plan_of, show_round
+from qiot.testbed.phone.air_phone import AirPhone
 from qiot.testbed.phone.attempt import Happening, OnEvent
 from qiot.testbed.phone.log_query import LogPhone
 from qiot.testbed.phone.soft_ap import SoftApPhone, TokenPhone
@@ -39,24 +45,41 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, text: str, port: int) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--host", default="192.168.4.1", help="the device (%(default)s)")
-        command.add_argument("--port", type=_port, default=port, help="its UDP port (%(default)s)")
+        command.add_argument("--port", type=_port, default=port, help="the device's UDP port (%(default)s)")
         command.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="for everything")
         command.add_argument("--json", action="store_true", help="one JSON object per line and step")
         return command
 
-    softap = add("softap", "give the device a network and a token", 8266)
+    def add_device(name: str, text: str, port: int) -> argparse.ArgumentParser:
+        command = add(name, text, port)
+        command.add_argument("--host", default="192.168.4.1", help="the device (%(default)s)")
+        return command
+
+    softap = add_device("softap", "give the device a network and a token", 8266)
     softap.add_argument("--ssid", required=True, help="the network's name")
-    password = softap.add_mutually_exclusive_group()
+    _add_password(softap)
+    for command in (softap, add_device("token", "give a device in the network a token", 8266)):
+        _add_token(command, "the token; without it the API at --app-url makes one")
+    for name, text in AIR_COMMANDS.items():
+        air = add(name, text, 8266)
+        add_air_options(air, name)
+        _add_password(air)
+        _add_token(air, "the token for after the join; without it the API at --app-url makes one, if given")
+    add_device("log", "collect the device's log after a failure", 9876)
+    return parser
+
+
+def _add_password(command: argparse.ArgumentParser) -> None:
+    password = command.add_mutually_exclusive_group()
     password.add_argument("--password", default="", help="its password; none for an open network")
     password.add_argument("--password-file", type=Path, metavar="FILE", help="a file whose first line is it")
-    for command in (softap, add("token", "give a device in the network a token", 8266)):
-        command.add_argument("--token", help="the token; without it the API at --app-url makes one")
-        command.add_argument("--app-url", metavar="URL", help="the application's API: poll and bind there")
-        command.add_argument("--family", default="default", help="family to bind to (%(default)s)")
-        command.add_argument("--room", default="0", help="room in it (%(default)s)")
-    add("log", "collect the device's log after a failure", 9876)
-    return parser
+
+
+def _add_token(command: argparse.ArgumentParser, text: str) -> None:
+    command.add_argument("--token", help=text)
+    command.add_argument("--app-url", metavar="URL", help="the application's API: poll and bind there")
+    command.add_argument("--family", default="default", help="family to bind to (%(default)s)")
+    command.add_argument("--room", default="0", help="room in it (%(default)s)")
 
 
 def _first_line(path: Path) -> str:
@@ -96,16 +119,39 @@ def _phone(options: argparse.Namespace) -> LogPhone | TokenPhone:
     if options.command == "token":
         phone = TokenPhone(options.host, options.port, token=token)
     else:
-        password = options.password
-        if options.password_file is not None:
-            password = _first_line(options.password_file)
-        phone = SoftApPhone(options.host, options.port, options.ssid, Secret(password), token=token)
+        password = Secret(_password(options))
+        phone = SoftApPhone(options.host, options.port, options.ssid, password, token=token)
     phone.app_url, phone.on_event, phone.timeout = options.app_url, show, options.timeout
     phone.family, phone.room = options.family, options.room
     return phone
 
 
-async def _error_of(phone: LogPhone | TokenPhone) -> str:
+def _password(options: argparse.Namespace) -> str:
+    return _first_line(options.password_file) if options.password_file is not None else str(options.password)
+
+
+def _air_phone(options: argparse.Namespace) -> AirPhone | None:
+    """The phone; None after a dry run."""
+    plan = plan_of(options, Secret(os.fsencode(_password(options))))
+    if options.dry_run:
+        show_round(plan, as_json=options.json)
+        return None
+    return AirPhone(
+        plan.encoder,
+        plan.rules,
+        host=plan.host,
+        token=None if options.token is None else Secret(options.token),
+        app_url=options.app_url,
+        on_event=_printer(as_json=options.json),
+        family=options.family,
+        room=options.room,
+        timeout=options.timeout,
+        token_port=options.port,
+        hidden=plan.hidden,
+    )
+
+
+async def _error_of(phone: LogPhone | TokenPhone | AirPhone) -> str:
     this = asyncio.current_task()
     if this is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
@@ -115,13 +161,21 @@ async def _error_of(phone: LogPhone | TokenPhone) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        # By their names only: one may be a key that belongs to another command.
+        names = [each.partition("=")[0] for each in unknown if each.startswith("-")]
+        parser.error(f"{options.command} does not take {', '.join(names) or 'more arguments'}")
     try:
-        return 1 if asyncio.run(_error_of(_phone(options))) else 0
-    except ConfigurationError as error:
+        phone = _air_phone(options) if options.command in AIR_COMMANDS else _phone(options)
+        return 1 if phone is not None and asyncio.run(_error_of(phone)) else 0
+    except (ConfigurationError, ProtocolError) as error:
         parser.error(f"{error}. {error.hint}")
     except UnicodeEncodeError:
         parser.error("a password or token is no text in UTF-8")
+    except BrokenPipeError:  # such as `| head`: nobody reads what would come
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 1
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from qiot.errors import QiotError
-from qiot.model import Secret
+from qiot.model import Reason, Secret
 
 __all__ = ["Happening", "OnEvent", "Teller", "secret", "why_failed"]
 
@@ -18,7 +19,8 @@ Happening: TypeAlias = Mapping[str, str | int | bool]
 - `reply`: cmdType and its fields, sender; `ignored`: text, sender; `log`: text, sender;
 - `error`: source "device" with current, text and sender, or "network" with text;
 - `poll`: count, and state or text;
-- `answered`, `bound`: productId, deviceName; `failed`: text.
+- `answered`, `bound`: productId, deviceName; `failed`: text, reason, hint;
+- through the air: `listening`: port; `sending`: part or datagrams; `ack`: mac, ip, sender; `acked`: device.
 """
 
 OnEvent: TypeAlias = Callable[[Happening], None]
@@ -43,7 +45,9 @@ class Teller:
     def hide(self, value: Secret) -> None:
         """From now on show `***` for this."""
         if value:
-            self._hidden.append(value.text())
+            # What is no text cannot stand in a text.
+            with contextlib.suppress(UnicodeDecodeError):
+                self._hidden.append(value.text())
 
     def clean(self, text: str) -> str:
         """The text without secrets."""
@@ -75,10 +79,10 @@ async def why_failed(attempt: Awaitable[None], timeout: float | None, teller: Te
         async with asyncio.timeout(timeout):
             await attempt
     except TimeoutError:
-        text = f"no end within {timeout} s"
+        text, reason, hint = f"no end within {timeout} s", Reason.TIMEOUT, "Give it more time with --timeout."
     except QiotError as error:
-        text = teller.clean(str(error))
+        text, reason, hint = teller.clean(str(error)), error.reason, error.hint
     else:
         return ""
-    teller.tell("failed", text=text)
+    teller.tell("failed", text=text, reason=reason.value, hint=hint)
     return text

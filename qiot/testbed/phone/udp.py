@@ -7,13 +7,13 @@ import contextlib
 import errno
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, cast
 
 from qiot.errors import MediumError
 from qiot.model import Reason
 
-__all__ = ["PhoneSocket", "open_socket"]
+__all__ = ["PhoneSocket", "open_ear", "open_socket"]
 
 _QUEUE_MAX: Final = 256
 _IP_RECVERR: Final = 11
@@ -70,8 +70,12 @@ class PhoneSocket(asyncio.DatagramProtocol):
 
     def send(self, data: bytes) -> None:
         """Send to the device; where the system refuses, `receive` gives its error."""
+        self.send_to(data, self.device)
+
+    def send_to(self, data: bytes, address: tuple[str, int]) -> None:
+        """Send to an IPv4 address and port, likewise."""
         if self._transport is not None:
-            self._transport.sendto(data, self.device)
+            self._transport.sendto(data, address)
 
     async def receive(self) -> tuple[bytes, str] | OSError:
         """The next datagram with its sender's host:port, or what the network says of one that was sent."""
@@ -134,9 +138,52 @@ async def open_socket(host: str, port: int, local_port: int | None = None) -> As
         sock = _bind(device, local_port)
     except OSError as error:
         raise MediumError(f"cannot open a UDP socket: {error}", code=error.errno) from error
+    async with _attached(sock, device) as phone:
+        yield phone
+
+
+@contextlib.asynccontextmanager
+async def open_ear(host: str, ports: Sequence[int]) -> AsyncIterator[PhoneSocket]:
+    """Open a socket on the first free one of some ports, which hears broadcasts, too.
+
+    Args:
+        host: The phone's IPv4 address; on loopback nothing but this is listened on.
+        ports: UDP ports, in this order.
+
+    Raises:
+        MediumError: None of them is free (PORT_BUSY), or another error of the system (code: errno).
+    """
+    local = host if host.startswith("127.") else "0.0.0.0"  # noqa: S104 - devices broadcast their answer
+    for port in ports:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            sock.bind((local, port))
+        except OSError as error:
+            sock.close()
+            if error.errno == errno.EADDRINUSE:
+                continue
+            raise MediumError(f"cannot listen on UDP port {port}: {error}", code=error.errno) from error
+        except BaseException:
+            sock.close()
+            raise
+        async with _attached(sock, ("255.255.255.255", port)) as phone:
+            yield phone
+        return
+    raise MediumError(
+        f"UDP port {', '.join(map(str, ports))} is taken, and devices answer there",
+        reason=Reason.PORT_BUSY,
+        code=errno.EADDRINUSE,
+        hint="Stop the other program on it; ss -lunp shows which it is.",
+    )
+
+
+@contextlib.asynccontextmanager
+async def _attached(sock: socket.socket, device: tuple[str, int]) -> AsyncIterator[PhoneSocket]:
     phone = PhoneSocket(sock, device)
     try:
-        await loop.create_datagram_endpoint(lambda: phone, sock=sock)
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: phone, sock=sock)
         yield phone
     finally:
         await phone.close()

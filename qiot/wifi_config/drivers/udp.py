@@ -1,10 +1,11 @@
-"""A codec on a UDP port."""
+"""A codec on UDP ports."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
 
 from qiot.errors import HalError, MediumError, ProtocolError
 from qiot.hal.contract import Datagram, Endpoint, ListenContext, Listener, Udp
@@ -20,8 +21,16 @@ _SHOWN: Final = 300
 """Characters of a datagram that are worth a log line."""
 
 
+_SHOWN_COPIES: Final = 8
+"""Datagrams in the making of copies whose log line is there already."""
+_WAITING: Final = 64
+"""Datagrams taken from the ports and not fed yet; the rest waits in the endpoints, which count drops."""
+
+_Arrival: TypeAlias = tuple[str, Datagram | HalError]
+
+
 class UdpListener(Listener):
-    """Listens on one UDP port and speaks one codec there.
+    """Listens on one UDP port, or on a few, and speaks one codec there.
 
     `read` both receives and runs the codec's clock, so somebody has to be reading for repeats to go out.
 
@@ -32,86 +41,147 @@ class UdpListener(Listener):
         method: Method name that peers of this port carry.
         host: Local address.
         port: Local port; 0 for any.
+        more: Further ports of the codec, by their doors' names.
+        any_port: Where a port cannot be had, say so, take any other, and do without what comes in there.
+        announces: The codec tells everybody of itself for as long as it runs: `drain` does not wait for it.
     """
 
-    def __init__(self, udp: Udp, codec: Codec, *, door: str, method: str, host: str, port: int) -> None:
+    def __init__(
+        self,
+        udp: Udp,
+        codec: Codec,
+        *,
+        door: str,
+        method: str,
+        host: str,
+        port: int,
+        more: Mapping[str, int] | None = None,
+        any_port: bool = False,
+        announces: bool = False,
+    ) -> None:
         self._udp = udp
         self._codec = codec
         self._door = door
         self._method = method
         self._host = host
-        self._port = port
-        self._endpoint: Endpoint | None = None
+        self._ports = {door: port, **(more or {})}
+        self._any_port = any_port
+        self._announces = announces
+        self._endpoints: dict[str, Endpoint] = {}
+        self._readers: list[asyncio.Task[None]] = []
+        self._arrived: asyncio.Queue[_Arrival] = asyncio.Queue(_WAITING)
         self._waiting: asyncio.Timeout | None = None
         self._quiet = asyncio.Event()
-        self._shown: tuple[bytes, str] | None = None
-        self._dropped = 0
+        self._shown: deque[tuple[bytes, str]] = deque(maxlen=_SHOWN_COPIES)
+        self._not_sent: tuple[str, str] | None = None
+        self._dropped: dict[str, int] = {}
 
     @property
     def local(self) -> tuple[str, int]:
         """Where it listens; the port asked for before the start."""
-        return self._endpoint.local if self._endpoint else (self._host, self._port)
+        endpoint = self._endpoints.get(self._door)
+        return endpoint.local if endpoint else (self._host, self._ports[self._door])
 
     async def start(self, context: ListenContext) -> None:
-        """Open the port."""
+        """Open the ports."""
         del context
-        if self._endpoint is None:
-            self._endpoint = await self._udp.open(self._host, self._port, broadcast=True)
-            self._quiet.set()
-            host, port = self.local
-            log.info(f"UDP server socket listening on {host}:{port}")
+        if self._endpoints:
+            return
+        try:
+            for door, port in self._ports.items():
+                endpoint = self._endpoints[door] = await self._open(port)
+                host, number = endpoint.local
+                log.info(f"UDP server socket listening on {host}:{number}")
+        except BaseException:
+            await self.stop()
+            raise
+        self._arrived = asyncio.Queue(_WAITING)
+        self._readers = [
+            asyncio.create_task(self._receive(door, endpoint), name=f"qiot UDP {door}")
+            for door, endpoint in self._endpoints.items()
+        ]
+        self._quiet.set()
+
+    async def _open(self, port: int) -> Endpoint:
+        try:
+            return await self._udp.open(self._host, port, broadcast=True)
+        except MediumError as error:
+            if not self._any_port:
+                raise
+            log.warning(f"{error}: nothing can be heard there. {error.hint}")
+        return await self._udp.open(self._host, 0, broadcast=True)
 
     async def read(self) -> Sequence[Heard]:
         """Receive, let the codec's clock run, and give what was heard."""
-        if self._endpoint is None:
-            raise MediumError(f"UDP port {self._port} is not open")
+        if not self._endpoints:
+            raise MediumError(f"UDP port {self._ports[self._door]} is not open")
         while True:
-            datagram = await self._next(self._endpoint)
+            arrival = await self._next()
             now = asyncio.get_running_loop().time()
-            outputs = self._codec.tick(now) if datagram is None else self._feed(datagram, now)
+            outputs = self._codec.tick(now) if arrival is None else self._feed(*arrival, now)
             if heard := await self._carry_out(outputs):
                 return heard
 
     async def tell(self, news: News) -> None:
         """Let the codec report it; first copies go out before this returns."""
-        if self._endpoint is None:
-            return
-        await self._carry_out(self._codec.tell(news, asyncio.get_running_loop().time()))
+        if self._endpoints:
+            await self._carry_out(self._codec.tell(news, asyncio.get_running_loop().time()))
+
+    async def carry_out(self, outputs: Sequence[Output]) -> None:
+        """Send what the codec says outside of `feed` and `tell`."""
+        await self._carry_out(outputs)
 
     async def drain(self) -> None:
         """Return when the codec has nothing more to repeat."""
-        await self._quiet.wait()
+        if not self._announces:
+            await self._quiet.wait()
 
     async def stop(self) -> None:
-        """Close the port."""
-        endpoint, self._endpoint = self._endpoint, None
+        """Close the ports."""
+        endpoints, self._endpoints = self._endpoints, {}
+        readers, self._readers = self._readers, []
         self._quiet.set()
-        if endpoint is not None:
+        for reader in readers:
+            reader.cancel()
+        for endpoint in endpoints.values():
             await endpoint.close()
+        await asyncio.gather(*readers, return_exceptions=True)
 
-    async def _next(self, endpoint: Endpoint) -> Datagram | None:
-        """A datagram, or None when the codec's clock is due."""
+    async def _receive(self, door: str, endpoint: Endpoint) -> None:
+        while True:
+            try:
+                datagram = await endpoint.receive()
+            except HalError as error:
+                await self._arrived.put((door, error))
+                return
+            self._note_drops(door, endpoint)
+            await self._arrived.put((door, datagram))
+
+    async def _next(self) -> tuple[str, Datagram] | None:
+        """A datagram and its door, or None when the codec's clock is due."""
         try:
             async with asyncio.timeout_at(self._codec.deadline()) as self._waiting:
-                datagram = await endpoint.receive()
+                door, arrived = await self._arrived.get()
         except TimeoutError:
             return None
         finally:
             self._waiting = None
-        self._note_drops(endpoint)
-        return datagram
+        if isinstance(arrived, HalError):
+            raise arrived
+        return door, arrived
 
-    def _note_drops(self, endpoint: Endpoint) -> None:
-        if endpoint.dropped > self._dropped:
-            log.warning(f"{endpoint.dropped - self._dropped} datagrams came faster than they were read")
-            self._dropped = endpoint.dropped
+    def _note_drops(self, door: str, endpoint: Endpoint) -> None:
+        before = self._dropped.get(door, 0)
+        if endpoint.dropped > before:
+            log.warning(f"{endpoint.dropped - before} datagrams came faster than they were read")
+            self._dropped[door] = endpoint.dropped
 
-    def _feed(self, datagram: Datagram, now: float) -> Sequence[Output]:
+    def _feed(self, door: str, datagram: Datagram, now: float) -> Sequence[Output]:
         peer = Peer(self._method, datagram.address)
         text = _readable(datagram.data)
         log.info(f"Received {len(datagram.data)} bytes from <{datagram.address}> msg: {text}")
         try:
-            return self._codec.feed(self._door, datagram.data, peer, now)
+            return self._codec.feed(door, datagram.data, peer, now)
         except ProtocolError as error:
             log.warning(f"datagram from <{datagram.address}> ignored: {error}")
             return ()
@@ -137,16 +207,19 @@ class UdpListener(Listener):
             self._waiting.reschedule(deadline)
 
     async def _send(self, send: Send) -> None:
-        if self._endpoint is None:
+        endpoint = self._endpoints.get(send.port)
+        if endpoint is None:
             return
         host, _, port = send.to.address.rpartition(":")
-        if (send.data, send.to.address) != self._shown:
-            self._shown = (send.data, send.to.address)
+        if (send.data, send.to.address) not in self._shown:  # one line for all copies
+            self._shown.append((send.data, send.to.address))
             log.info(f"{send.label}({len(send.data)}) to <{send.to.address}>: {_readable(send.data)}")
         try:
-            await self._endpoint.send(send.data, host, int(port))
+            await endpoint.send(send.data, host, int(port))
         except HalError as error:
-            log.warning(f"{send.label} to <{send.to.address}> not sent: {error}")
+            if (send.to.address, str(error)) != self._not_sent:
+                self._not_sent = (send.to.address, str(error))
+                log.warning(f"{send.label} to <{send.to.address}> not sent: {error}")
 
 
 def _readable(data: bytes) -> str:

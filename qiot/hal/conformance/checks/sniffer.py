@@ -162,7 +162,7 @@ async def a_cancelled_start_leaves_nothing(bench: Bench) -> None:
 async def stop_ends_a_pending_read(bench: Bench) -> None:
     """MediumError."""
     sniffer = bench.port(Sniffer)
-    await _start(bench, sniffer)
+    await _start(bench, sniffer, _GROUP_DATA)
     waiting = await _pending(bench, sniffer)
     await _stop(bench, sniffer)
     await bench.ends("Sniffer.stop", waiting, MediumError)
@@ -172,7 +172,7 @@ async def stop_ends_a_pending_read(bench: Bench) -> None:
 async def closing_the_platform_ends_a_pending_read(bench: Bench) -> None:
     """MediumError."""
     sniffer = bench.port(Sniffer)
-    await _start(bench, sniffer)
+    await _start(bench, sniffer, _GROUP_DATA)
     waiting = await _pending(bench, sniffer)
     await bench.close(bench.platform)
     await bench.ends("Platform.close", waiting, MediumError)
