@@ -301,7 +301,7 @@ class BluFiDevice:
         ended = self._wifi.follow(news, offered.choice.offered if offered else None)
         outputs: list[Output] = []
         for peer, link in concerned:
-            if ended or self._again(link, news):
+            if (ended and (link.waits or news.step is not Step.FAILED)) or self._again(link, news):
                 outputs += self._report(link, peer)
             outputs += self._bound(link, peer, news)
         return outputs

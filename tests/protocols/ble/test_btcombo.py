@@ -428,6 +428,19 @@ def test_an_echo_of_a_failed_try_and_a_repeated_connect():
     ]
 
 
+def test_who_waits_when_the_session_ends_is_told():
+    made = ready()
+    made.feed("", Connected(), Peer("ble", "other", 1), 0.0)
+    write(made, "0900000161", "0c000100")
+    write(made, "4d000319" + b'{"cmdType":3,"token":"t"}'.hex())
+    made.tell(event(Step.JOINING, Outcome.STARTED), 0.0)
+    timeout = Failure(Step.JOINING, Reason.TIMEOUT)
+    told = made.tell(event(Step.FAILED, Outcome.FAILED, peer=None, failure=timeout), 0.0)
+    assert {send.to for send in told} == {PHONE}
+    assert hexed(told)[0] == "3d040003010100"
+    assert b'"status"' in b"".join(sent(told)[1:])
+
+
 def test_two_phones_and_a_lost_one():
     made = ready()
     other = Peer("ble", "other", 1)
