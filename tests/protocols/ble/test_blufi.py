@@ -1,77 +1,28 @@
-"""BluFi, both sides: what the device takes, refuses and reports, and how the phone gets through."""
-
-import random
-from collections.abc import Sequence
+"""BluFi's device side: the whole way, and what it takes, refuses and reports."""
 
 import pytest
 
-from qiot.errors import ConfigurationError, ProtocolError
-from qiot.model import Credentials, Failure, Grant, Network, Offer, Outcome, Reason, Secret, Security, Step
-from qiot.protocols.base import Answer, Ask, Connected, Drop, Lost, Mtu, Refused, Send
-from qiot.protocols.ble.blufi import BluFiDevice, blufi_profile
-from qiot.protocols.ble.blufi_phone import BluFiPhone, BluFiPlan
-from qiot.protocols.ble.blufi_security import GROUP_V1, GROUP_V2, KeyExchange, PhoneExchange
+from qiot.errors import ConfigurationError
+from qiot.model import Credentials, Failure, Grant, Offer, Outcome, Reason, Secret, Step
+from qiot.protocols.base import Answer, Ask, Connected, Drop, Lost, Refused, Send
+from qiot.protocols.ble.blufi import blufi_profile
 from qiot.protocols.ble.blufi_wire import Report, StaState, encode_networks, parse_networks
-from qiot.protocols.ble.frame_link import FrameLink
 from qiot.protocols.ble.frames import ErrorCode
-from tests.protocols.ble.pair import DEVICE, PHONE, Pair, event, of, sent
-
-SSID, PASSWORD, TOKEN = "客厅AP".encode(), Secret("p@ssw0rd-long-enough-to-fragment"), Secret("6" * 32)
-CREDENTIALS = Credentials(SSID, PASSWORD)
-NETWORKS = (
-    Network(SSID, bytes.fromhex("112233445566"), 6, -48, Security.WPA2),
-    Network(b"", bytes(6), 1, -50, Security.OPEN),
-    Network(b"guest", bytes(6), 11, -80, Security.OPEN),
+from tests.protocols.ble.blufi_support import (
+    CREDENTIALS,
+    DENIED,
+    NETWORKS,
+    PASSWORD,
+    SSID,
+    TOKEN,
+    Told,
+    device,
+    ending,
+    pair,
+    phone,
+    plain_device,
 )
-DENIED = Failure(Step.JOINING, Reason.WRONG_PASSWORD)
-
-
-def octets(seed: int = 1):
-    return random.Random(seed).randbytes
-
-
-def device(**options) -> BluFiDevice:
-    return BluFiDevice(**{"random": octets(1), "product_id": "L4WG9V9M2M", "device_name": "TEST2", **options})
-
-
-def phone(**options) -> BluFiPhone:
-    return BluFiPhone(**{"random": octets(2), "ssid": SSID, "password": PASSWORD, **options})
-
-
-class Told:
-    """A session that ends joins as it is told, one after the other, and binds."""
-
-    def __init__(self, *joins: Failure | None, bind: Failure | None = None) -> None:
-        self.joins = list(joins)
-        self.bind = bind
-
-    def __call__(self, heard) -> Sequence:
-        if isinstance(heard, Ask):
-            return [Answer(heard.what, heard.peer, networks=NETWORKS, lines=[b"one\r\n", b"two\r\n"])]
-        if not isinstance(heard, Offer):
-            return []
-        if heard.credentials is None:
-            outcome = Outcome.OK if self.bind is None else Outcome.FAILED
-            return [event(Step.BINDING, outcome, peer=heard.peer, failure=self.bind)]
-        failure = self.joins.pop(0) if self.joins else None
-        outcome = Outcome.OK if failure is None else Outcome.FAILED
-        return [
-            event(Step.JOINING, Outcome.STARTED, peer=heard.peer),
-            event(Step.JOINING, outcome, peer=heard.peer, failure=failure),
-        ]
-
-
-def pair(a: BluFiDevice | None = None, b: BluFiPhone | None = None, **options) -> Pair:
-    options = {"notify": "ff02", "answer": Told(), **options}
-    made = Pair(a or device(), b or phone(), **options)
-    made.connect()
-    return made
-
-
-def ending(made: Pair):
-    assert [each.last for each in made.learned] == [False] * (len(made.learned) - 1) + [True]
-    return made.learned[-1]
-
+from tests.protocols.ble.pair import PHONE, event, of, sent
 
 # --- the whole way ---
 
@@ -164,42 +115,6 @@ def test_a_token_that_comes_when_the_attempt_is_over_is_answered_at_once():
     outputs = made.say(0x4D, b'{"cmdType":3,"token":"t"}')
     (result,) = made.messages(outputs)
     assert b'"status":-1' in result
-
-
-# --- the device, by hand ---
-
-
-class Plain:
-    """A device that is spoken to in clear, at a large MTU."""
-
-    def __init__(self, **options) -> None:
-        self.device = device(**options)
-        self.device.feed("", Connected(), PHONE, 0.0)
-        self.device.feed("", Mtu(517), PHONE, 0.0)
-        self.frames = FrameLink(strict=True, exact=True)
-        self.back = FrameLink(strict=True, exact=True)
-
-    def write(self, data: bytes) -> list:
-        return list(self.device.feed("ff01", data, PHONE, 0.0))
-
-    def say(self, type_: int, message: bytes = b"", control: int = 0) -> list:
-        frames = self.frames.put(type_, message, control, 200)
-        return [output for frame in frames for output in self.write(frame)]
-
-    def tell(self, *news) -> list:
-        return [output for each in news for output in self.device.tell(each, 0.0)]
-
-    def messages(self, outputs) -> list[bytes]:
-        """What the sends carry: type octet and message."""
-        taken = [(data[0], self.back.take(data)) for data in sent(outputs)]
-        return [bytes((type_,)) + each.message for type_, each in taken if each.message is not None]
-
-    def errors(self, outputs) -> list[int]:
-        return [message[1] for message in self.messages(outputs) if message[0] == 0x49]
-
-
-def plain_device(**options) -> Plain:
-    return Plain(**options)
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3", "1.4"])
@@ -426,231 +341,6 @@ def test_the_log_can_be_asked_for():
     made = plain_device()
     assert made.say(0x4D, b'{"cmdType":4,"log":"1"}') == [Ask("log", PHONE)]
     assert made.messages(made.tell(Answer("log", PHONE, [b"a\r\n", b"b\r\n"]))) == [b"\x4da\r\nb\r\n"]
-
-
-# --- security ---
-
-
-def parameters(p: int, g: int, public: int, size: int | None = None) -> bytes:
-    out = b"\1"
-    for number in (p, g, public):
-        octets = number.to_bytes(max(1, (number.bit_length() + 7) // 8), "big")
-        out += len(octets).to_bytes(2, "big") + octets
-    return out
-
-
-def negotiated(version: int, message: bytes, announced: int | None = None) -> int | None:
-    """The error that the device answers, or None."""
-    exchange = KeyExchange(version, octets())
-    total = len(message) - 1 if announced is None else announced
-    try:
-        exchange.feed(b"\0" + total.to_bytes(2, "big"))
-        agreed = exchange.feed(message)
-    except ProtocolError as error:
-        return error.code
-    assert agreed is not None
-    return None
-
-
-P1, P2 = GROUP_V1.p, GROUP_V2.p
-GOOD = pow(2, 12345, P1)
-
-
-@pytest.mark.parametrize("public", [0, 1, P1 - 1, P1, P1 + 1])
-def test_degenerate_public_values_of_version_1(public):
-    assert negotiated(1, parameters(P1, 2, public)) == ErrorCode.READ_PARAMETERS
-
-
-@pytest.mark.parametrize("public", [0, 1, P2 - 1, P2, P2 + 1])
-def test_degenerate_public_values_of_version_2(public):
-    assert negotiated(2, parameters(P2, 2, public)) == ErrorCode.READ_PARAMETERS
-
-
-@pytest.mark.parametrize("bits", [1, 8, 64, 512, 768, 1023])
-def test_small_groups(bits):
-    assert negotiated(1, parameters((1 << bits) - 1, 2, 5)) == ErrorCode.DH_PARAMETERS
-
-
-def test_absurd_groups():
-    assert negotiated(1, parameters((1 << 1024) + 2, 2, GOOD)) == ErrorCode.DH_PARAMETERS
-    assert negotiated(1, parameters((1 << 3500) + 1, 2, 5)) == ErrorCode.DH_PARAMETERS
-    for generator in (0, 1, P1 - 1, P1):
-        assert negotiated(1, parameters(P1, generator, GOOD)) == ErrorCode.DH_PARAMETERS
-    assert negotiated(1, parameters(P1, 2, GOOD), announced=1025) == ErrorCode.DH_PARAMETERS
-    assert negotiated(1, parameters(P1, 2, GOOD), announced=0) == ErrorCode.DH_PARAMETERS
-    assert negotiated(1, parameters(P1, 2, GOOD)) is None
-
-
-def test_version_2_takes_its_own_group_only():
-    assert negotiated(2, parameters(P1, 2, GOOD)) == ErrorCode.DH_PARAMETERS
-    assert negotiated(2, parameters(P2, 5, GOOD)) == ErrorCode.DH_PARAMETERS
-    assert negotiated(2, parameters(P2, 2, GOOD)) is None
-
-
-def test_parameters_that_are_cut_off_or_too_long():
-    whole = parameters(P1, 2, GOOD)
-    assert negotiated(1, whole[:-1]) == ErrorCode.READ_PARAMETERS
-    assert negotiated(1, whole + b"x") == ErrorCode.READ_PARAMETERS
-    assert negotiated(1, whole, announced=100) == ErrorCode.DATA_FORMAT
-    assert negotiated(1, b"\1" + bytes(6)) == ErrorCode.READ_PARAMETERS
-
-
-@pytest.mark.parametrize(
-    ("message", "code"),
-    [(b"", 9), (b"\0", 9), (b"\0\1\7\0", 9), (b"\1", 6), (b"\5", 9)],
-)
-def test_negotiation_out_of_order(message, code):
-    with pytest.raises(ProtocolError) as raised:
-        KeyExchange(1, octets()).feed(message)
-    assert raised.value.code == code
-
-
-@pytest.mark.parametrize("version", [1, 2])
-@pytest.mark.parametrize("public", [0, 1, -1])
-def test_the_phone_refuses_degenerate_values_too(version, public):
-    p = GROUP_V1.p if version == 1 else GROUP_V2.p
-    value = (public % p).to_bytes((p.bit_length() + 7) // 8, "big")
-    with pytest.raises(ProtocolError, match="degenerate"):
-        PhoneExchange(version, octets()).finish(value)
-
-
-SEED_WITH_A_LEADING_ZERO = 55
-"""With it the shared secret of the two random sources of this test begins with a zero octet."""
-
-
-@pytest.mark.parametrize("strip", [False, True])
-def test_leading_zeros_of_version_2(strip):
-    """One session in 256 has one; the two sides have to agree on what becomes of it."""
-    seed = SEED_WITH_A_LEADING_ZERO
-    joined = pair(
-        device(version="1.4", random=octets(seed), strip=strip),
-        phone(random=octets(seed + 10_000), strip=strip),
-    )
-    assert ending(joined).failure is None
-    other = pair(
-        device(version="1.4", random=octets(seed), strip=strip),
-        phone(random=octets(seed + 10_000), strip=not strip),
-    )
-    other.wait(300)
-    assert ending(other).failure is not None
-
-
-def test_security_never_falls_back_to_clear():
-    made = pair(
-        device(version="1.4"),
-        phone(plan=BluFiPlan(security=1.0)),
-        up=lambda data: [] if data[0] == 1 else [data],
-    )
-    made.wait(60)
-    assert ending(made).failure is not None
-    assert all(write[0] in (0x1C, 0x01) for write in made.writes())
-
-
-# --- the phone ---
-
-
-def test_a_device_that_says_nothing():
-    made = pair(b=phone(), down=lambda data: [])
-    made.wait(200)
-    assert ending(made).failure.reason is Reason.TIMEOUT
-
-
-def test_a_phone_that_is_never_told_of_its_subscription_begins_by_itself():
-    made = phone()
-    made.feed("", Connected(), DEVICE, 0.0)
-    assert made.deadline() == 1.0
-    assert sent(made.tick(1.0)) == [bytes.fromhex("1c000000")]
-
-
-def test_a_lost_link_begins_anew():
-    told = phone(wanted=["join"])
-    made = pair(b=told, answer=lambda heard: ())
-    made.lose()
-    assert made.learned[-1].what == "lost"
-    made._answer = Told()
-    made.connect()
-    assert ending(made).what == "joined"
-
-
-def test_a_link_that_stays_lost():
-    made = pair(answer=lambda heard: ())
-    made.lose()
-    made.wait(60)
-    assert ending(made).failure.reason is Reason.TIMEOUT
-
-
-def test_another_network_than_asked_for():
-    made = pair(device(), phone(wanted=["join"], security=False), answer=lambda heard: ())
-    report = Report(1, 0, ssid=b"neighbour").encode()
-    outputs = made.phone.feed("ff02", bytes((0x3D, 4, 2, len(report))) + report, DEVICE, 0.0)
-    assert outputs[-1].failure.reason is Reason.JOIN_OTHER
-    assert outputs[-1].last
-
-
-def test_pauses_between_messages():
-    made = pair(b=phone(security=False, plan=BluFiPlan(gap=0.5)))
-    assert len(made.writes()) == 1
-    made.wait(10)
-    assert ending(made).what == "joined"
-
-
-def test_secrets_that_come_back_in_custom_data_are_not_shown():
-    made = pair(device(custom=lambda data: PASSWORD.reveal()), phone(wanted=["join", "custom"], custom=b"x"))
-    assert ending(made).values["text"] == "***"
-
-
-# --- frames that are lost, doubled, damaged, exchanged on the way ---
-
-
-class Fault:
-    """Does something to one write, counted from 0."""
-
-    def __init__(self, at: int, kind: str) -> None:
-        self.at, self.kind, self.count, self.kept = at, kind, -1, []
-
-    def __call__(self, data: bytes) -> list[bytes]:  # noqa: PLR0911 - a table
-        self.count += 1
-        if self.kept:
-            return [data, self.kept.pop()]
-        if self.count != self.at:
-            return [data]
-        match self.kind:
-            case "lost":
-                return []
-            case "doubled":
-                return [data, data]
-            case "reordered":
-                self.kept.append(data)
-                return []
-            case "damaged":
-                middle = len(data) // 2
-                return [data[:middle] + bytes((data[middle] ^ 0x10,)) + data[middle + 1 :]]
-            case _:
-                return [data[:-1]]
-
-
-@pytest.mark.parametrize("kind", ["lost", "doubled", "reordered", "cut"])
-@pytest.mark.parametrize(("version", "mtu"), [("1.3", 23), ("1.4", 247), ("1.2", 64)])
-def test_the_session_goes_on(kind, version, mtu):
-    count = len(pair(device(version=version), mtu=mtu).writes())
-    for at in range(count):
-        made = pair(device(version=version), mtu=mtu, down=Fault(at, kind))
-        made.wait(120)
-        assert ending(made).failure is None, at
-        assert of(Offer, made.heard)[-1].credentials == CREDENTIALS
-
-
-@pytest.mark.parametrize("version", ["1.3", "1.4"])
-def test_damaged_frames_are_noticed_once_the_link_is_protected(version):
-    writes = pair(device(version=version), mtu=23).writes()
-    first = next(number for number, data in enumerate(writes) if data[0] == 0x04)
-    for at in range(first + 1, len(writes)):
-        if not writes[at][1] & 0x02:
-            continue  # connect goes without a checksum, as Espressif's library sends it
-        made = pair(device(version=version), mtu=23, down=Fault(at, "damaged"))
-        made.wait(120)
-        assert ending(made).failure is None, at
-        assert of(Offer, made.heard)[-1].credentials == CREDENTIALS
 
 
 # --- the rest ---
