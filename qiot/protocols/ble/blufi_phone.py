@@ -41,8 +41,8 @@ _STRETCH: Final = 2
 _STATION: Final = 1
 _DATA_SEALED: Final = 0x03
 _RESENDS: Final = 3
-_V2: Final = (1, 4)
-_OLDEST: Final = (1, 2)
+_V2: Final[tuple[int, int]] = (1, 4)
+_OLDEST: Final[tuple[int, int]] = (1, 2)
 
 
 @attrs.frozen
@@ -145,7 +145,7 @@ class BluFiPhone:
         self._mtu = _DEFAULT_MTU
         self._started = False
         self._secured = False
-        self._version = _OLDEST
+        self._version: tuple[int, int] = _OLDEST
         self._exchange: PhoneExchange | None = None
         self._todo: deque[str] = deque()
         self._step = ""
