@@ -131,9 +131,8 @@ class LLSyncDevice:
 
     Args:
         device_name: The device's name in the cloud, 1 to 48 octets.
-        mtu: The ATT MTU that the phone is asked to set, 23 to 517; with `wants_mtu` off the size of packets
-            that the phone is to use.
-        wants_mtu: Ask the phone to set it.
+        mtu: The ATT MTU that the phone is to slice for, 23 to 517; 20 where it shall set none.
+        wants_mtu: Ask the phone to set it, too.
         pad_log: Send two blanks before the log: the mini program never shows the first two characters. Off:
             as the device code does it.
     """
