@@ -15,6 +15,7 @@ import pytest
 from qiot.hal.conformance.command import _parser as conformance_parser
 from qiot.model import Failure, Reason, Step
 from qiot.samples import dynreg_dev_sample, property_sample, wifi_config_sample
+from qiot.sniff.command import make_parser as sniff_parser
 from qiot.testbed.cloud.__main__ import _parser as cloud_parser
 from qiot.testbed.cloud.faults import Do, Point, parse_mode
 from qiot.testbed.phone.__main__ import _parser as phone_parser
@@ -27,6 +28,7 @@ PARSERS = {
     "qiot.samples.dynreg_dev_sample": dynreg_dev_sample.make_parser(),
     "qiot.samples.property_sample": property_sample.make_parser(),
     "qiot.hal.conformance": conformance_parser(),
+    "qiot.sniff": sniff_parser(),
     "qiot.testbed.cloud": cloud_parser(),
     "qiot.testbed.phone": phone_parser(),
 }
@@ -82,7 +84,7 @@ def test_links_lead_somewhere(path):
 def test_commands_have_the_options_that_are_shown(path):
     for module, words in _commands(path):
         assert module in PARSERS, f"python -m {module}"
-        shown = {word.partition("=")[0] for word in words if word.startswith("-")}
+        shown = {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}
         assert shown <= _options(PARSERS[module]) | {"--help"}, module
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from qiot.errors import ConfigurationError
 from qiot.model import Secret
+from qiot.option_types import secret_octets
 
 __all__ = ["LENGTHS", "check_keys", "parse_key"]
 
@@ -16,8 +17,6 @@ LENGTHS: Final[Mapping[str, range]] = {
     "pin": range(1, 65),
 }
 """Octets of each, by its name."""
-
-_HEX: Final = "hex:"
 
 
 def check_keys(keys: Mapping[str, Secret]) -> None:
@@ -43,9 +42,8 @@ def parse_key(name: str, text: str) -> Secret:
         ConfigurationError: No hexadecimal digits, or a wrong length; the text is not shown.
     """
     try:
-        value = bytes.fromhex(text[len(_HEX) :]) if text.lower().startswith(_HEX) else text.encode()
+        key = secret_octets(text)
     except ValueError:
         raise ConfigurationError(f"{name}: what follows hex: are no hexadecimal digits") from None
-    key = Secret(value)
     check_keys({name: key})
     return key

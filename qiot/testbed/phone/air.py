@@ -17,8 +17,9 @@ from qiot.errors import MediumError
 from qiot.model import Reason
 from qiot.protocols.air.casts import Cast
 from qiot.sim.clock import Clock, LoopClock
+from qiot.sim.phone import Phone
 
-__all__ = ["AirSender", "Sink", "UdpSink", "open_udp_sink"]
+__all__ = ["AirSender", "PhoneSink", "Sink", "UdpSink", "open_udp_sink"]
 
 _LATE: Final = 0.05
 """Seconds of lateness up to which the schedule is caught up with; a longer one moves all that follows."""
@@ -120,6 +121,28 @@ class UdpSink:
                 raise _unsendable(to, error) from error
         else:
             self._failures = 0
+
+
+class PhoneSink:
+    """A phone of the simulated world: what it sends is in that world's air.
+
+    Args:
+        phone: Joined to an access point.
+    """
+
+    def __init__(self, phone: Phone) -> None:
+        self._phone = phone
+
+    async def send(self, to: str, port: int, length: int) -> None:
+        """Send one datagram.
+
+        Raises:
+            MediumError: The phone is not joined.
+        """
+        try:
+            self._phone.send_datagram(to, port, length)
+        except ValueError as error:
+            raise MediumError(str(error), hint="Let the phone join an access point first.") from error
 
 
 def _unsendable(to: str, error: OSError) -> MediumError:

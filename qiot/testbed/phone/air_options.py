@@ -10,12 +10,13 @@ import os
 import random
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
 from qiot.errors import ConfigurationError
 from qiot.model import SSID_MAX, Secret
+from qiot.option_types import mac_address, named, octets, secret_octets
 from qiot.protocols.air.casts import ANYBODY, Encoder
 from qiot.testbed.phone.adapter import Adapter, find_adapter
 from qiot.testbed.phone.air_phone import AckRules
@@ -29,8 +30,7 @@ AIR_COMMANDS: Final[Mapping[str, str]] = {
     "simpleconfig": "provision a device by Realtek's Simple Config",
 }
 
-_MAC_SIZE: Final = 6
-_NOBODY: Final = bytes(_MAC_SIZE)
+_NOBODY: Final = bytes(6)
 _RANDOM_BYTES: Final = 127
 """WeChat's phone keeps to 0 to 126."""
 
@@ -55,31 +55,12 @@ class AirPlan:
 # --- what options may look like -----------------------------------------------------------------------------
 
 
-def _mac(text: str) -> bytes:
-    """A MAC address: 0a:1b:2c:3d:4e:5f, with dashes, or without anything."""
-    address = binascii.unhexlify(text.replace(":", "").replace("-", ""))
-    if len(address) != _MAC_SIZE:
-        raise ValueError
-    return address
-
-
 def _ip(text: str) -> str:
     return str(ipaddress.ip_address(text))
 
 
 def _ipv4(text: str) -> str:
     return str(ipaddress.IPv4Address(text))
-
-
-def _octets(text: str) -> bytes:
-    """Text, or `hex:` and digits."""
-    if text.startswith("hex:"):
-        return binascii.unhexlify(text.removeprefix("hex:").replace(":", ""))
-    return os.fsencode(text)
-
-
-def _secret(text: str) -> Secret:
-    return Secret(_octets(text))
 
 
 def _octet(text: str) -> int:
@@ -89,45 +70,33 @@ def _octet(text: str) -> int:
     return number
 
 
-def _named(convert: Callable[[str], Any], name: str) -> Callable[[str], Any]:
-    """The same under a name that argparse may show, without the value, which may be a secret."""
-
-    def read(text: str) -> Any:
-        try:
-            return convert(text)
-        except ValueError:  # binascii.Error and UnicodeError are some, too
-            raise argparse.ArgumentTypeError(f"this is no {name}") from None
-
-    return read
-
-
 def add_air_options(command: argparse.ArgumentParser, name: str) -> None:
     """Everything but what `softap` and `token` have as well."""
     ssid = command.add_mutually_exclusive_group(required=True)
     ssid.add_argument("--ssid", help="the network's name")
     ssid.add_argument(
         "--ssid-hex",
-        type=_named(binascii.unhexlify, "hexadecimal number"),
+        type=named(binascii.unhexlify, "hexadecimal number"),
         metavar="DIGITS",
         help="its octets, where it is not UTF-8 (GBK)",
     )
-    mac = _named(_mac, "MAC address")
+    mac = named(mac_address, "MAC address")
     command.add_argument(
         "--bssid", type=mac, help="the access point's MAC address; without it that of the own network"
     )
-    command.add_argument("--ip", type=_named(_ip, "IP address"), help="the phone's address, as it is told")
+    command.add_argument("--ip", type=named(_ip, "IP address"), help="the phone's address, as it is told")
     command.add_argument(
-        "--host", type=_named(_ipv4, "IPv4 address"), help="the address of this computer to send from"
+        "--host", type=named(_ipv4, "IPv4 address"), help="the address of this computer to send from"
     )
     command.add_argument("--interface", metavar="NAME", help="the network interface to send by")
     command.add_argument(
         "--broadcast",
-        type=_named(_ipv4, "IPv4 address"),
+        type=named(_ipv4, "IPv4 address"),
         default=ANYBODY,
         help="the address to broadcast to (%(default)s)",
     )
     command.add_argument(
-        "--seed", type=_named(int, "number"), help="makes what is random the same each time; for tests only"
+        "--seed", type=named(int, "number"), help="makes what is random the same each time; for tests only"
     )
     command.add_argument("--dry-run", action="store_true", help="show one round of datagrams, send nothing")
     _ADD[name](command)
@@ -140,11 +109,11 @@ def _add_smartconfig(command: argparse.ArgumentParser) -> None:
 
 
 def _add_esptouch2(command: argparse.ArgumentParser) -> None:
-    key = _named(_secret, "key")
+    key = named(secret_octets, "key")
     command.add_argument("--key", type=key, help="the device's key: 16 octets as text, or hex: and digits")
     command.add_argument(
         "--reserved",
-        type=_named(_octets, "hexadecimal number"),
+        type=named(octets, "hexadecimal number"),
         default=b"",
         help="the application's data for the device: text, or hex: and digits",
     )
@@ -157,23 +126,23 @@ def _add_esptouch2(command: argparse.ArgumentParser) -> None:
 
 
 def _add_airkiss(command: argparse.ArgumentParser) -> None:
-    key = _named(_secret, "key")
+    key = named(secret_octets, "key")
     command.add_argument(
         "--key", type=key, help="the device's key: 1 to 16 octets as text, or hex: and digits"
     )
     command.add_argument(
-        "--random-byte", type=_named(_octet, "octet"), metavar="N", help="0 to 255, which the device answers"
+        "--random-byte", type=named(_octet, "octet"), metavar="N", help="0 to 255, which the device answers"
     )
 
 
 def _add_simpleconfig(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--pin", type=_named(_secret, "PIN"), help="the device's PIN")
+    command.add_argument("--pin", type=named(secret_octets, "PIN"), help="the device's PIN")
     command.add_argument(
         "--pattern", type=int, choices=(2, 3, 4), help="how it is sent: 2, with a PIN 3; 4: in lengths only"
     )
     command.add_argument(
         "--mac",
-        type=_named(_mac, "MAC address"),
+        type=named(mac_address, "MAC address"),
         help="the phone's address in the air, on which the key depends; without it that of the interface, "
         "and in a dry run that of --bssid",
     )

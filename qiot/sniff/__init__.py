@@ -1,0 +1,1 @@
+"""`python -m qiot.sniff`: decodes what phones send through the air, from a capture or live."""
