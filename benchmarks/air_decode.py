@@ -1,14 +1,21 @@
 """How long the decoders of what is in the air need under random loss, beside the limit of the same run.
 
+The air is that of `qiot.sim.air`: a phone with other traffic sends to its access point, which sends on with a
+counter of its own; frames are sent again where they are not acknowledged, and each one heard is lost with the
+same chance, beacons and strangers too. One half of the way is heard, and the receiver is on its channel from
+the start. Time counts from the phone's first packet.
+
 The limit is the first moment at which every needed symbol had got through once. A decoder can be faster,
-where symbols follow from others. Time counts from the phone's first packet; one phone, one half of the way,
-and a receiver that is on its channel from the start. The peers are the vendors' own receivers under random
-loss, WeChat's with a short guide code (its first figure is at 2 %).
+where symbols follow from others. The peers are the vendors' own receivers under random loss, WeChat's with a
+short guide code (its first figure is at 2 %).
 
-    python benchmarks/air_decode.py [--runs 100] [--others 0] [--both] [--skip 0] [--protocol NAME] [--json]
+    python benchmarks/air_decode.py [--runs 100] [--direction to|from|both] [--dozing] [--bursts] [--busy]
+        [--heard everything|device|data] [--skip 0] [--protocol NAME] [--json]
 
-`--others` adds frames of the phone to others, per second, which use up sequence numbers; they are heard with
-the same loss. `--both` lets both halves of the way be heard, `--skip N` starts after N packets.
+`--dozing`: the access point keeps what is for everybody until its DTIM beacon. `--bursts`: interference takes
+nearly everything for 50 ms, every half second. `--busy`: phone and house send ten times as much beside.
+`--heard`: what the sniffer's filter passes; a device listens to data for everybody and beacons.
+`--skip N` starts after N packets.
 """
 
 from __future__ import annotations
@@ -33,10 +40,10 @@ from qiot.protocols.air.airkiss import AirKiss, Pacing
 from qiot.protocols.air.casts import Cast, Encoder
 from qiot.protocols.air.esptouch import EspTouch
 from qiot.protocols.air.esptouch_v2 import EspTouchV2
-from qiot.protocols.air.observation import Direction
 from qiot.protocols.air.realtek import RealtekSimpleConfig
 from qiot.protocols.air.tracker import Tracker
-from tests.protocols.air.channel import PHONE, Channel, merged
+from qiot.sim.air import Bursts, House, Link, Manners, Traffic
+from tests.protocols.air.scene import PHONE, Scene, only, take
 
 SSID: Final = b"MyHome-2G"
 PASSWORD: Final = Secret(b"pass1234word")
@@ -115,40 +122,33 @@ def run(case: Case, loss: float, seed: int, options: argparse.Namespace) -> tupl
     encoder = case.encoder(source)
     sent = list(itertools.islice(keyed(case, encoder), options.skip, None))
     start = sent[0][0].t
-    keys = {id(cast): key for cast, key in sent}
+    casts = [attrs.evolve(cast, t=cast.t - start) for cast, _ in sent]
+    keys = {id(cast): key for cast, (_, key) in zip(casts, sent, strict=True)}
     missing = {key for _, key in sent if key is not None}
+    more = 10 if options.busy else 1
+    scene = Scene(
+        seed=f"{seed}/{loss}",
+        manners=Manners(dozing=options.dozing),
+        house=House(wired=2.0 * more),
+        heard=options.heard,
+    )
+    scene.phone(casts, traffic=Traffic(up=3.0 * more, voice=0.2 * more, nulls=0.5, probes=0.1))
+    tracker = Tracker()
     limit = decoded = NEVER
-
-    def passed(cast: Cast, time: float) -> None:
-        nonlocal limit
-        key = keys[id(cast)]
+    for heard in scene.hear(
+        case.seconds + 1,
+        link=Link(loss),
+        links=only(options.direction, Link(loss)),
+        bursts=Bursts() if options.bursts else None,
+    ):
+        key = keys.get(id(heard.origin))
         if key in missing:
             missing.discard(key)
             if not missing:
-                limit = time - start
-
-    channels = [
-        Channel(
-            random.Random(source.randrange(1 << 32)),  # noqa: S311
-            loss=loss,
-            others=options.others,
-            direction=direction,
-            overhead=52 if direction is Direction.TO_AP else 56,
-            sequence=source.randrange(4096),
-            start=0.0 if direction is Direction.TO_AP else 0.002,
-            on_pass=passed,
-        )
-        for direction in (list(Direction) if options.both else [Direction.TO_AP])
-    ]
-    casts = [cast for cast, _ in sent]
-    heard = (
-        channels[0].carry(casts) if len(channels) == 1 else merged(*(one.carry(casts) for one in channels))
-    )
-    tracker = Tracker()
-    for seen in heard:
-        for result in tracker.feed(seen):
+                limit = heard.t
+        for result in take(tracker, heard):
             assert (result.credentials.ssid, result.credentials.password) == (SSID, PASSWORD)
-            decoded = min(decoded, seen.time - start)
+            decoded = min(decoded, heard.t)
         if max(limit, decoded) < NEVER:
             break
     return decoded, limit
@@ -160,6 +160,7 @@ def measured(name: str, loss: float, options: argparse.Namespace) -> dict[str, o
     decoded, limits = sorted(time for time, _ in runs), sorted(limit for _, limit in runs)
     return {
         "protocol": name,
+        "direction": options.direction,
         "loss": loss,
         "median": statistics.median(decoded),
         "p95": decoded[min(len(decoded) - 1, round(0.95 * len(decoded)))],
@@ -171,16 +172,23 @@ def measured(name: str, loss: float, options: argparse.Namespace) -> dict[str, o
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
+def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--heard", choices=("everything", "device", "data"), default="device")
     parser.add_argument("--runs", type=int, default=100)
-    parser.add_argument("--others", type=float, default=0.0)
+    parser.add_argument("--direction", choices=("to", "from", "both"), default="to")
+    for flag in ("--dozing", "--bursts", "--busy"):
+        parser.add_argument(flag, action="store_true")
     parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--protocol", choices=CASES, action="append")
-    parser.add_argument("--both", action="store_true")
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    options = parse_options(arguments)
     if not options.json:
         title = f"seconds, {options.runs} runs"
         print(f"{title:28} loss  median    p95  limit  ratio  decoded   peer")

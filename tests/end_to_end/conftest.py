@@ -18,6 +18,7 @@ from qiot.cloud.binder import Binder
 from qiot.device_info import DeviceInfo
 from qiot.hal.contract import Platform
 from qiot.log import configure, silence
+from qiot.model import Secret
 from qiot.testbed.cloud import LocalCloud
 from tests.end_to_end.support import DEVICE, IDENTITY, Leftovers, Phone, at, mock, place, settings
 
@@ -66,6 +67,7 @@ def device(stack: contextlib.AsyncExitStack) -> Callable[..., WifiConfig]:
         hal: Platform | str | None = None,
         info: DeviceInfo | Path = IDENTITY,
         binder: Binder | None = None,
+        keys: Mapping[str, Secret] | None = None,
         **changes: Any,
     ) -> WifiConfig:
         if hal is None:
@@ -73,7 +75,9 @@ def device(stack: contextlib.AsyncExitStack) -> Callable[..., WifiConfig]:
         if isinstance(hal, Platform):
             stack.push_async_callback(hal.close)
         options = at(where) if isinstance(where, LocalCloud) else where
-        made = WifiConfig(info, hal=hal, cloud=options, settings=settings(**changes), binder=binder)
+        made = WifiConfig(
+            info, hal=hal, cloud=options, settings=settings(**changes), binder=binder, keys=keys
+        )
         stack.push_async_callback(_close, made)
         return made
 

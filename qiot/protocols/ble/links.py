@@ -1,0 +1,68 @@
+"""What a codec on the device's side keeps for each central that is connected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeVar
+
+from qiot.model import Event, Peer, Step
+
+__all__ = ["LINKS_MAX", "Links"]
+
+LINKS_MAX: Final = 8
+"""Centrals served at a time; the one that came first makes room for a ninth."""
+
+_LinkT = TypeVar("_LinkT")
+
+
+class Links(Generic[_LinkT]):
+    """State of at most eight links, by peer.
+
+    Args:
+        make: Makes the state of a new link.
+    """
+
+    def __init__(self, make: Callable[[], _LinkT]) -> None:
+        self._make = make
+        self._links: dict[Peer, _LinkT] = {}
+
+    def __iter__(self) -> Iterator[tuple[Peer, _LinkT]]:
+        return iter(list(self._links.items()))
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def open(self, peer: Peer) -> _LinkT:
+        """Begin anew with this peer."""
+        self._links.pop(peer, None)
+        while len(self._links) >= LINKS_MAX:
+            del self._links[next(iter(self._links))]
+        self._links[peer] = link = self._make()
+        return link
+
+    def of(self, peer: Peer) -> _LinkT:
+        """The peer's link; a new one where nobody said that it has connected."""
+        return self._links[peer] if peer in self._links else self.open(peer)
+
+    def find(self, peer: Peer) -> _LinkT | None:
+        """The peer's link, where there is one."""
+        return self._links.get(peer)
+
+    def lose(self, peer: Peer) -> None:
+        """Forget the peer."""
+        self._links.pop(peer, None)
+
+    def concerned(self, event: Event) -> list[tuple[Peer, _LinkT]]:
+        """Whom an event concerns.
+
+        That is the peer it names, and the same central on a later link, for phones come back in the middle
+        and wait for the result; the end of the whole session concerns everybody.
+        """
+        peer = event.peer
+        if peer is None:
+            return list(self._links.items()) if event.step is Step.FAILED else []
+        return [
+            (each, link)
+            for each, link in self._links.items()
+            if (each.method, each.address) == (peer.method, peer.address)
+        ]
