@@ -1,7 +1,7 @@
 """The decoders: frames of any length, order, direction and sender; no error, and no result out of noise.
 
-After the first octet, every frame is four octets of the input: who and how, a step of the sequence number, and
-a length of which most values lie in the alphabets that the protocols use.
+After the first octet, every frame is four octets of the input: who and how, a step of the sequence number,
+and a length, of which most values lie in the alphabets that the protocols use.
 """
 
 from __future__ import annotations
