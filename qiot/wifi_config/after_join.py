@@ -112,7 +112,7 @@ class AfterJoin:
         match codec:
             case "air_ack" if offer.ack is not None and offer.ack.protocol in LISTEN_PORTS:
                 ack = AirAckDevice(offer.ack, method=method.name, mac=mac, broadcast=broadcast)
-                return self._acknowledge(ack, method, LISTEN_PORTS[offer.ack.protocol])
+                return self._acknowledge(ack, method, LISTEN_PORTS[offer.ack.protocol], address)
             case "realtek" if offer.ack is not None:
                 device = RealtekDevice(
                     name=self._identity.device_name,
@@ -120,7 +120,7 @@ class AfterJoin:
                     pin=self._context.keys.get("pin"),
                     broadcast=broadcast,
                 )
-                return self._acknowledge(device, method, (REALTEK_ACK_PORT, REALTEK_CONTROL_PORT))
+                return self._acknowledge(device, method, (REALTEK_ACK_PORT, REALTEK_CONTROL_PORT), address)
             case "airkiss_lan":
                 options: Mapping[str, str] = self._context.options
                 lan = AirKissLanDevice(
@@ -128,19 +128,21 @@ class AfterJoin:
                     device_id=options.get("airkiss_device_id", self._identity.device_name),
                     broadcast=broadcast,
                 )
-                return self._udp(lan, method, (AIRKISS_LAN_PORT,), announces=True)
+                return self._udp(lan, method, (AIRKISS_LAN_PORT,), address, announces=True)
             case "service":
                 return await self._service(address)
             case _:
                 return None
 
-    def _acknowledge(self, codec: _Acknowledging, method: Method, ports: tuple[int, ...]) -> UdpListener:
-        listener = self._udp(codec, method, ports)
+    def _acknowledge(
+        self, codec: _Acknowledging, method: Method, ports: tuple[int, ...], address: str
+    ) -> UdpListener:
+        listener = self._udp(codec, method, ports, address)
         self._ack = (listener, codec)
         return listener
 
     def _udp(
-        self, codec: Codec, method: Method, ports: tuple[int, ...], *, announces: bool = False
+        self, codec: Codec, method: Method, ports: tuple[int, ...], address: str, *, announces: bool = False
     ) -> UdpListener:
         first, *more = ports
         return UdpListener(
@@ -152,6 +154,7 @@ class AfterJoin:
             port=first,
             more={str(port): port for port in more},
             any_port=True,
+            broadcasts=(self._settings.broadcast, address) if address else None,
             announces=announces,
         )
 

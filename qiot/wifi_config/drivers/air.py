@@ -337,7 +337,8 @@ class AirWatch:
             f"and {decoded.frames} frames on channel {decoded.channel}"
         )
         channel = credentials.channel or decoded.channel
-        hearer.hear(Offer(peer, attrs.evolve(credentials, channel=channel), ack=decoded.ack))
+        credentials = attrs.evolve(credentials, channel=channel)
+        hearer.hear(Offer(peer, credentials, ack=decoded.ack, reserved=decoded.reserved))
 
     def _hearer(self, protocol: str) -> Hearer | None:
         return next((each for each in self._hearers if protocol in each.protocols), None)
