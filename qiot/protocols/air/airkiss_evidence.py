@@ -182,6 +182,12 @@ class Evidence:
             password = None
         return Shape(total, crc, password)
 
+    @property
+    def wrong_prefix(self) -> bool:
+        """All of the prefix field was heard, and its checksum or length cannot be."""
+        shape = self.shape()
+        return shape is not None and shape.password is None and all(self._prefix)
+
     def sequence(self, index: int) -> bytes | None:
         """The octets of a sequence, where its checksum fits."""
         shape = self.shape()
