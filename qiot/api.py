@@ -380,7 +380,8 @@ class WifiConfig:
                 failure = Failure(session.step, Reason.INTERNAL, text=type(error).__name__)
                 result.set_result(SessionResult(Step.FAILED, failure))
         finally:
-            await session.close()
+            # Doors may need a moment to close; who stops the run meanwhile waits for that.
+            await finish(session.close())
 
     async def _note_bound(self) -> None:
         try:

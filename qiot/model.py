@@ -234,6 +234,7 @@ class Offer:
         reached: The last step that a chip has already done by itself; LISTENING where it has done none.
         ack: What the phone wants to hear after the join.
         link: The open connection, where a chip brings its own (reached CONNECTING or later).
+        reserved: Octets that the phone's application sent along for the device's (ESP-TOUCH v2).
     """
 
     peer: Peer
@@ -242,6 +243,7 @@ class Offer:
     reached: Step = Step.LISTENING
     ack: AckRecipe | None = None
     link: CloudLink | None = attrs.field(default=None, eq=False)
+    reserved: bytes = attrs.field(default=b"", repr=False)
 
 
 @attrs.frozen

@@ -10,7 +10,7 @@ from qiot.device_info import DeviceInfo
 from qiot.errors import HalError, MediumError
 from qiot.hal.contract import ListenContext, Listener, Platform, Udp, Wifi
 from qiot.log import get_logger
-from qiot.model import Offer, Peer
+from qiot.model import Offer, Peer, Step
 from qiot.protocols.base import Codec, Send
 from qiot.protocols.lan.air_ack_device import LISTEN_PORTS, AirAckDevice
 from qiot.protocols.lan.air_acks import REALTEK_ACK_PORT, REALTEK_CONTROL_PORT
@@ -109,18 +109,19 @@ class AfterJoin:
         self, codec: str, method: Method, offer: Offer, *, mac: bytes, address: str
     ) -> Listener | None:
         broadcast = self._settings.broadcast
+        ours = offer.reached is Step.LISTENING  # a chip that has joined by itself has answered by itself
         match codec:
-            case "air_ack" if offer.ack is not None and offer.ack.protocol in LISTEN_PORTS:
+            case "air_ack" if ours and offer.ack is not None and offer.ack.protocol in LISTEN_PORTS:
                 ack = AirAckDevice(offer.ack, method=method.name, mac=mac, broadcast=broadcast)
-                return self._acknowledge(ack, method, LISTEN_PORTS[offer.ack.protocol])
-            case "realtek" if offer.ack is not None:
+                return self._acknowledge(ack, method, LISTEN_PORTS[offer.ack.protocol], address)
+            case "realtek" if ours and offer.ack is not None:
                 device = RealtekDevice(
                     name=self._identity.device_name,
                     mac=mac,
                     pin=self._context.keys.get("pin"),
                     broadcast=broadcast,
                 )
-                return self._acknowledge(device, method, (REALTEK_ACK_PORT, REALTEK_CONTROL_PORT))
+                return self._acknowledge(device, method, (REALTEK_ACK_PORT, REALTEK_CONTROL_PORT), address)
             case "airkiss_lan":
                 options: Mapping[str, str] = self._context.options
                 lan = AirKissLanDevice(
@@ -128,19 +129,21 @@ class AfterJoin:
                     device_id=options.get("airkiss_device_id", self._identity.device_name),
                     broadcast=broadcast,
                 )
-                return self._udp(lan, method, (AIRKISS_LAN_PORT,), announces=True)
+                return self._udp(lan, method, (AIRKISS_LAN_PORT,), address, announces=True)
             case "service":
                 return await self._service(address)
             case _:
                 return None
 
-    def _acknowledge(self, codec: _Acknowledging, method: Method, ports: tuple[int, ...]) -> UdpListener:
-        listener = self._udp(codec, method, ports)
+    def _acknowledge(
+        self, codec: _Acknowledging, method: Method, ports: tuple[int, ...], address: str
+    ) -> UdpListener:
+        listener = self._udp(codec, method, ports, address)
         self._ack = (listener, codec)
         return listener
 
     def _udp(
-        self, codec: Codec, method: Method, ports: tuple[int, ...], *, announces: bool = False
+        self, codec: Codec, method: Method, ports: tuple[int, ...], address: str, *, announces: bool = False
     ) -> UdpListener:
         first, *more = ports
         return UdpListener(
@@ -152,6 +155,7 @@ class AfterJoin:
             port=first,
             more={str(port): port for port in more},
             any_port=True,
+            broadcasts=(self._settings.broadcast, address) if address else None,
             announces=announces,
         )
 
@@ -161,6 +165,8 @@ class AfterJoin:
             return None
         host, port = place
         if host == "0.0.0.0":  # noqa: S104 - a comparison
+            if not address:
+                return None
             host = await self._where(address)
         identity = self._identity
         return ServiceRecord(

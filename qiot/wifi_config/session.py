@@ -53,12 +53,14 @@ class SessionResult:
         failure: Why, where it failed.
         link: The open connection, where it is bound; closing it is the caller's.
         method: The method that brought the credentials.
+        reserved: What the phone's application sent along for the device's (ESP-TOUCH v2), as it came.
     """
 
     step: Step
     failure: Failure | None = None
     link: CloudLink | None = attrs.field(default=None, eq=False)
     method: str = ""
+    reserved: bytes = attrs.field(default=b"", repr=False)
 
     @property
     def successful(self) -> bool:
@@ -324,7 +326,8 @@ class Session:
         await self.report(step, Outcome.OK, peer=self._active.peer if self._active else None)
         if step is Step.BOUND:
             log.info("Device bind success!")
-        return SessionResult(step, link=link, method=method)
+        reserved = self._active.reserved if self._active else b""
+        return SessionResult(step, link=link, method=method, reserved=reserved)
 
     async def _resume(self, radio: Radio) -> CloudLink | None:
         """Join the stored network and connect, as after a reboot; None where only a phone can help."""

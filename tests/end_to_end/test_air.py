@@ -299,3 +299,27 @@ async def test_the_service_is_announced_after_the_join_and_withdrawn_at_the_end(
     finally:
         await browser.async_cancel()
         await browsing.async_close()
+
+
+async def test_stopping_while_the_doors_close_leaves_nothing_either(cloud, device) -> None:
+    here, platform = await cloud(), air_mock()
+    where, phone_at = hosts()
+    wifi = device(here, platform, udp_host=where, broadcast=phone_at)
+    await wifi.start("simple_config")
+    side = AirSide(platform, phone_at)
+    sending = asyncio.create_task(side.run("simple_config", new_token(here), lambda: wifi.local[1]))
+    assert (await end_of(wifi)).step is Step.BOUND
+    await sending
+    closing = asyncio.Event()
+    session = wifi._session
+    close = session.close
+
+    async def slowly() -> None:
+        closing.set()
+        await close()
+
+    session.close = slowly
+    await closing.wait()
+    await wifi.stop()
+    assert not device_tasks()
+    assert all(is_free(where, port) for port in PORTS["simple_config"])

@@ -164,7 +164,7 @@ async def test_linux_without_a_radio_says_so(kind: type, monkeypatch: pytest.Mon
 
 async def test_several_specs_are_one_platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qiot.hal.linux.platform._first_wireless", lambda: "")
-    platform = open_platform(PlatformSpec("linux", options={"state": str(tmp_path)}), "mock")
+    platform = open_platform(PlatformSpec("linux", options={"state": str(tmp_path)}), "mock,sniff=no")
     udp = platform.port(Udp)
     assert type(udp).__module__ == "qiot.hal.linux.udp"
     assert type(platform.port(Storage)).__module__ == "qiot.hal.linux.storage"

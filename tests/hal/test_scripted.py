@@ -79,7 +79,7 @@ async def test_each_method_hears_its_own_offers(kind: type[Listener], method: st
 @pytest.mark.parametrize(("kind", "method"), METHODS)
 def test_without_a_script_it_says_what_to_do(kind: type[Listener], method: str) -> None:
     with pytest.raises(NotSupportedError) as caught:
-        MockPlatform(parse_spec("mock")).port(kind)
+        MockPlatform(parse_spec("mock,sniff=no")).port(kind)
     assert method in str(caught.value)
     assert "offers=FILE" in caught.value.hint
     assert caught.value.reason is Reason.NOT_SUPPORTED

@@ -82,6 +82,30 @@ async def test_without_options_everything_runs_and_is_told(tmp_path):
     assert list(tmp_path.iterdir()) == []  # nothing is left in a user's folder
 
 
+@pytest.mark.parametrize(
+    ("number", "method", "key"),
+    [
+        (1, "smart_config", ()),
+        (2, "esptouch_v2", ("--esptouch-key", "0123456789abcdef")),
+        (3, "airkiss", ("--airkiss-key", "hex:6b65792d6f662d6f776e")),
+        (4, "simple_config", ("--pin", "31415926")),
+    ],
+)
+async def test_a_phone_of_the_air_needs_no_options_either(tmp_path, number, method, key):
+    # An address of its own, so that the protocols' fixed ports are free.
+    where = f"127.61.{number}.1:0"
+    code, out, err = await run(SAMPLE, "--method", method, *key, "--udp", where, folder=tmp_path)
+    assert (code, err) == (0, "")
+    assert _table(out)[-1] == "bound"
+    _assert_in_order(
+        out, ("listening to the air", "complete after", "wifi_sta_connect success", '"token":"***"')
+    )
+    assert all(LOG_LINE.fullmatch(line) for line in out.splitlines() if "|" in line)
+    assert PASSWORD not in out
+    assert not key or key[1] not in out
+    assert "key-of-own" not in out
+
+
 async def test_json_log_has_nothing_but_objects(tmp_path):
     code, out, err = await run(SAMPLE, *ANY_PORT, "--log", "json", folder=tmp_path)
     assert (code, err) == (0, "")
@@ -186,7 +210,11 @@ async def test_a_placeholder_secret_without_registration(tmp_path, identity):
         (("--cloud", "tencent"), "-c"),
         (("--mqtt-url", "http://127.0.0.1"), "no MQTT URL"),
         (("-c", "nowhere.json"), "no such file"),
-        (("--method", "smart_config"), "smart_config: no codec yet"),
+        (("--hal", "mock,sniff=no", "--method", "smart_config"), "smart_config: the mock hears it nowhere"),
+        (("--method", "bt_combo"), "bt_combo: the mock hears it nowhere"),
+        (("--method", "airkiss", "--airkiss-key", "hex:nonsense"), "no hexadecimal digits"),
+        (("--method", "smart_config", "--esptouch-key", "short"), "must have 16"),
+        (("--method", "soft_ap", "--pin", ""), "pin has 0 octets"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

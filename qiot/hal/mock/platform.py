@@ -165,7 +165,7 @@ class MockPlatform(Platform):
             return heard
         if not self.world.offers.scripted(listener.method):
             raise NotSupportedError(
-                f"{listener.method}: no codec yet in this version; the mock runs it from scripted offers",
+                f"{listener.method}: the mock hears it nowhere, and has no script for it",
                 hint="Use --hal mock,offers=FILE with a JSON list such as "
                 f'[{{"method": "{listener.method}", "ssid": "Home", "password": "…", "token": "…"}}].',
             )

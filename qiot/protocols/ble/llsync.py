@@ -131,9 +131,8 @@ class LLSyncDevice:
 
     Args:
         device_name: The device's name in the cloud, 1 to 48 octets.
-        mtu: The ATT MTU that the phone is asked to set, 23 to 517; with `wants_mtu` off the size of packets
-            that the phone is to use.
-        wants_mtu: Ask the phone to set it.
+        mtu: The ATT MTU that the phone is to slice for, 23 to 517; 20 where it shall set none.
+        wants_mtu: Ask the phone to set it, too.
         pad_log: Send two blanks before the log: the mini program never shows the first two characters. Off:
             as the device code does it.
     """
@@ -266,9 +265,7 @@ class LLSyncDevice:
         if link.due is not None:
             link.due = now + JOIN_TIMEOUT
         if event.outcome is Outcome.FAILED and event.failure is not None:
-            if event.step is not Step.BINDING:  # after that another token may still come
-                link.failure = event.failure
-            return [*self._connected(_FAILED, peer, link), *self._bound(event.failure, peer, link)]
+            return self._failed(event.step, event.failure, peer, link)
         outputs: list[Output] = []
         good = event.outcome is Outcome.OK
         if event.step is Step.JOINING and good and link.credentials is not None:
@@ -282,6 +279,14 @@ class LLSyncDevice:
             text = "this device has no cloud to bind to"
             outputs += self._bound(Failure(Step.BINDING, Reason.CONFIGURATION, text=text), peer, link)
         return outputs
+
+    def _failed(self, step: Step, failure: Failure, peer: Peer, link: _Link) -> Sequence[Output]:
+        outputs = self._connected(_FAILED, peer, link)
+        if step in (Step.LISTENING, Step.JOINING):
+            return outputs  # a token that came early is good for the next network
+        if step is not Step.BINDING:  # after that another token may still come
+            link.failure = failure
+        return [*outputs, *self._bound(failure, peer, link)]
 
     def _late(self, peer: Peer, link: _Link) -> Sequence[Output]:
         """The device is in a network: say so to a connect that waits for this one, on a later link, too."""

@@ -67,8 +67,8 @@ from qiot.protocols.ble.thing_frames import (
     chunk_size,
     frames,
 )
+from qiot.protocols.ble.thing_identity import ThingIdentity
 from qiot.protocols.ble.thing_messages import (
-    GET_INFO,
     GET_WIFIS,
     SET_RESPONSE,
     TRIGGER_RESPONSE,
@@ -80,11 +80,10 @@ from qiot.protocols.ble.thing_messages import (
     network_text,
     parse_object,
     parse_request,
-    time_stamp,
     wanted,
     wifis,
 )
-from qiot.protocols.ble.thing_sign import HMAC_SHA1, information_sign, sign
+from qiot.protocols.ble.thing_sign import HMAC_SHA1, sign
 
 __all__ = ["Style", "ThingDevice"]
 
@@ -180,12 +179,19 @@ class ThingDevice:
         if style not in get_args(Style):
             raise ConfigurationError(f"the style is {style!r}, not protco or sentino")
         sign("", 0, Secret(""), sign_method)  # raises where the method is not known
-        self._product_id, self._uuid, self._secret = product_id, uuid, secret
-        self._macs = {name: mac for name, mac in (("wifi_mac", wifi_mac), ("ble_mac", ble_mac)) if mac}
-        self._version, self._mcu_version = version, mcu_version
-        self._gateway, self._wifi = gateway, wifi
+        self._identity = ThingIdentity(
+            product_id=product_id,
+            uuid=uuid,
+            secret=secret,
+            wifi_mac=wifi_mac,
+            ble_mac=ble_mac,
+            version=version,
+            mcu_version=mcu_version,
+            gateway=gateway,
+            sign_method=sign_method,
+        )
+        self._wifi = wifi
         self._typed = style == "protco"
-        self._sign_method = sign_method
         self._random, self._wall = random, wall
         self._bound = bound
         self._owner: tuple[Credentials | None, Grant | None] | None = None
@@ -237,7 +243,8 @@ class ThingDevice:
     ) -> Sequence[Output]:
         match kind:
             case "device.information.get":
-                return self._say(self._information(fields), peer, link)
+                information = self._identity.information(fields, self._wall(), bound=self._bound)
+                return self._say(information, peer, link)
             case "thing.network.getwifis":
                 link.scan_id, link.scan_due = message_id(fields), now + SCAN_TIMEOUT
                 return (Ask("scan", peer, cached=not wanted(fields)),)
@@ -250,26 +257,6 @@ class ThingDevice:
             case _:
                 shown = ascii(kind)[:_SHOWN_MAX]
                 return (Seen(0, None, f"thing.network message {shown}, which provisioning does not have"),)
-
-    def _information(self, fields: Mapping[str, object]) -> Mapping[str, object]:
-        ts = time_stamp(fields, self._wall())
-        data: dict[str, object] = {"version": self._version}
-        if self._mcu_version:
-            data["mcuVersion"] = self._mcu_version
-        data |= {
-            "msgType": "poweron",
-            "pid": self._product_id,
-            "bind": self._bound,
-            "gateway": int(self._gateway),
-            "gatewayType": 1,
-        }
-        if self._secret is not None:
-            if self._sign_method != HMAC_SHA1:
-                data["signMethod"] = self._sign_method
-            data["sign"] = information_sign(self._uuid, ts, self._secret, self._sign_method)
-        answer: dict[str, object] = {"type": f"{GET_INFO}.response", "ts": ts, "data": data | self._macs}
-        ident = message_id(fields)
-        return answer | {"msgId": ident} if ident else answer
 
     def _set(self, request: Request, peer: Peer, link: _Link) -> Sequence[Output]:
         if request.ble in ("unbind", "init"):

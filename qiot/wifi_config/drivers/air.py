@@ -130,6 +130,7 @@ class AirWatch:
             if not self.listening or keys != self._keys:
                 await self._give_up()
                 self._keys = keys
+                await self._scan()
                 await self._take()
             self._hearers.append(hearer)
 
@@ -162,7 +163,6 @@ class AirWatch:
         if self._releasing is not None:
             await asyncio.shield(self._releasing)
         self._tracker = await self._new_tracker()
-        await self._scan()
         channels = await self._sniffer.channels()
         await self._sniffer.start(_WANTED)
         now = asyncio.get_running_loop().time()
@@ -337,7 +337,8 @@ class AirWatch:
             f"and {decoded.frames} frames on channel {decoded.channel}"
         )
         channel = credentials.channel or decoded.channel
-        hearer.hear(Offer(peer, attrs.evolve(credentials, channel=channel), ack=decoded.ack))
+        credentials = attrs.evolve(credentials, channel=channel)
+        hearer.hear(Offer(peer, credentials, ack=decoded.ack, reserved=decoded.reserved))
 
     def _hearer(self, protocol: str) -> Hearer | None:
         return next((each for each in self._hearers if protocol in each.protocols), None)

@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from qiot.finishing import finish
 from qiot.hal.contract import ListenContext, Listener
 from qiot.log import get_logger
 from qiot.protocols.base import Heard, News
@@ -64,8 +65,7 @@ class ServiceRecord(Listener):
         """Withdraw the record (RFC 6762, 10.1: a goodbye) and close. Idempotent."""
         zeroconf, self._zeroconf = self._zeroconf, None
         if zeroconf is not None:
-            await zeroconf.async_unregister_all_services()
-            await zeroconf.async_close()
+            await finish(_withdraw(zeroconf))
 
     async def _announce(self) -> None:
         for name in ("zeroconf", "zeroconf.asyncio"):
@@ -83,3 +83,8 @@ class ServiceRecord(Listener):
         self._zeroconf = AsyncZeroconf(interfaces=[self._address], ip_version=IPVersion.V4Only)
         await (await self._zeroconf.async_register_service(info, allow_name_change=True))
         log.info(f"mDNS: {info.name} at {self._address}:{self._port}")
+
+
+async def _withdraw(zeroconf: AsyncZeroconf) -> None:
+    await zeroconf.async_unregister_all_services()
+    await zeroconf.async_close()

@@ -21,6 +21,7 @@ _SHOWN: Final = 300
 """Characters of a datagram that are worth a log line."""
 
 
+_ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - a comparison
 _SHOWN_COPIES: Final = 8
 """Datagrams in the making of copies whose log line is there already."""
 _WAITING: Final = 64
@@ -43,6 +44,8 @@ class UdpListener(Listener):
         port: Local port; 0 for any.
         more: Further ports of the codec, by their doors' names.
         any_port: Where a port cannot be had, say so, take any other, and do without what comes in there.
+        broadcasts: The address of everybody, and the own one in the network where everybody is meant: what
+            goes there leaves by that network's interface (ip(7)), where the machine has several.
         announces: The codec tells everybody of itself for as long as it runs: `drain` does not wait for it.
     """
 
@@ -57,6 +60,7 @@ class UdpListener(Listener):
         port: int,
         more: Mapping[str, int] | None = None,
         any_port: bool = False,
+        broadcasts: tuple[str, str] | None = None,
         announces: bool = False,
     ) -> None:
         self._udp = udp
@@ -67,6 +71,8 @@ class UdpListener(Listener):
         self._ports = {door: port, **(more or {})}
         self._any_port = any_port
         self._announces = announces
+        self._broadcasts = broadcasts
+        self._to_everybody: Endpoint | None = None
         self._endpoints: dict[str, Endpoint] = {}
         self._readers: list[asyncio.Task[None]] = []
         self._arrived: asyncio.Queue[_Arrival] = asyncio.Queue(_WAITING)
@@ -92,6 +98,7 @@ class UdpListener(Listener):
                 endpoint = self._endpoints[door] = await self._open(port)
                 host, number = endpoint.local
                 log.info(f"UDP server socket listening on {host}:{number}")
+            self._to_everybody = await self._open_broadcast()
         except BaseException:
             await self.stop()
             raise
@@ -110,6 +117,16 @@ class UdpListener(Listener):
                 raise
             log.warning(f"{error}: nothing can be heard there. {error.hint}")
         return await self._udp.open(self._host, 0, broadcast=True)
+
+    async def _open_broadcast(self) -> Endpoint | None:
+        """A socket of the network's own address; None where the address is only simulated."""
+        if self._broadcasts is None or self._host not in {_ANYWHERE, self._broadcasts[1]}:
+            return None
+        try:
+            return await self._udp.open(self._broadcasts[1], 0, broadcast=True)
+        except MediumError as error:
+            log.debug(f"broadcasts leave by the default route: {error}")
+            return None
 
     async def read(self) -> Sequence[Heard]:
         """Receive, let the codec's clock run, and give what was heard."""
@@ -140,9 +157,12 @@ class UdpListener(Listener):
         """Close the ports."""
         endpoints, self._endpoints = self._endpoints, {}
         readers, self._readers = self._readers, []
+        everybody, self._to_everybody = self._to_everybody, None
         self._quiet.set()
         for reader in readers:
             reader.cancel()
+        if everybody is not None:
+            await everybody.close()
         for endpoint in endpoints.values():
             await endpoint.close()
         await asyncio.gather(*readers, return_exceptions=True)
@@ -211,6 +231,8 @@ class UdpListener(Listener):
         if endpoint is None:
             return
         host, _, port = send.to.address.rpartition(":")
+        if self._to_everybody is not None and self._broadcasts is not None and host == self._broadcasts[0]:
+            endpoint = self._to_everybody
         if (send.data, send.to.address) not in self._shown:  # one line for all copies
             self._shown.append((send.data, send.to.address))
             log.info(f"{send.label}({len(send.data)}) to <{send.to.address}>: {_readable(send.data)}")

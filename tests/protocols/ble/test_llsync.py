@@ -415,6 +415,17 @@ def test_a_token_before_the_network_waits_for_its_result():
     assert sent(codec.tell(event(Step.BINDING), 1.0)) == [b"\xe3\0\1\0"]
 
 
+def test_an_early_token_is_good_for_the_next_network():
+    codec = device()
+    write(codec, b"\xe4\0\x20" + TOKEN.encode(), "e2000f0774656e63656e74083132333435363738", "e3")
+    failure = Failure(Step.JOINING, Reason.WRONG_PASSWORD)
+    told = codec.tell(event(Step.JOINING, Outcome.FAILED, failure=failure), 1.0)
+    assert sent(told) == [bytes.fromhex("e2000b0101000774656e63656e74")]
+    write(codec, "e20004046f70656e00", "e3")
+    codec.tell(event(Step.JOINING), 2.0)
+    assert sent(codec.tell(event(Step.BINDING), 2.0)) == [b"\xe3\0\1\0"]
+
+
 def test_a_token_after_the_attempt_has_failed_is_answered_at_once_and_kept():
     codec = connecting()
     codec.tell(event(Step.JOINING), 1.0)
