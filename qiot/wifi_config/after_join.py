@@ -10,7 +10,7 @@ from qiot.device_info import DeviceInfo
 from qiot.errors import HalError, MediumError
 from qiot.hal.contract import ListenContext, Listener, Platform, Udp, Wifi
 from qiot.log import get_logger
-from qiot.model import Offer, Peer
+from qiot.model import Offer, Peer, Step
 from qiot.protocols.base import Codec, Send
 from qiot.protocols.lan.air_ack_device import LISTEN_PORTS, AirAckDevice
 from qiot.protocols.lan.air_acks import REALTEK_ACK_PORT, REALTEK_CONTROL_PORT
@@ -109,11 +109,12 @@ class AfterJoin:
         self, codec: str, method: Method, offer: Offer, *, mac: bytes, address: str
     ) -> Listener | None:
         broadcast = self._settings.broadcast
+        ours = offer.reached is Step.LISTENING  # a chip that has joined by itself has answered by itself
         match codec:
-            case "air_ack" if offer.ack is not None and offer.ack.protocol in LISTEN_PORTS:
+            case "air_ack" if ours and offer.ack is not None and offer.ack.protocol in LISTEN_PORTS:
                 ack = AirAckDevice(offer.ack, method=method.name, mac=mac, broadcast=broadcast)
                 return self._acknowledge(ack, method, LISTEN_PORTS[offer.ack.protocol], address)
-            case "realtek" if offer.ack is not None:
+            case "realtek" if ours and offer.ack is not None:
                 device = RealtekDevice(
                     name=self._identity.device_name,
                     mac=mac,
@@ -164,6 +165,8 @@ class AfterJoin:
             return None
         host, port = place
         if host == "0.0.0.0":  # noqa: S104 - a comparison
+            if not address:
+                return None
             host = await self._where(address)
         identity = self._identity
         return ServiceRecord(

@@ -77,9 +77,10 @@ class FakeWifi(Wifi):
         self.may_join = asyncio.Event()
         self.may_join.set()
         self.settled: list[bool] = []
+        self.around: list[Network] = []
 
     async def scan(self) -> Sequence[Network]:
-        return []
+        return self.around
 
     async def join(self, credentials: Credentials, timeout: float) -> IpConfig:
         self.joined.append(credentials)

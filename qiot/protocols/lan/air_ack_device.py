@@ -37,6 +37,7 @@ LISTEN_PORTS: Final[Mapping[str, tuple[int, ...]]] = {
 ACK_COPIES: Final = tuple(count / 10 for count in range(30))
 """Seconds after which the copies of an answer go out."""
 
+_ANSWER_SIZE: Final = 7
 PHONES_MAX: Final = 4
 """Addresses that are answered; anybody in the network can send a datagram."""
 
@@ -76,6 +77,8 @@ class AirAckDevice:
                 self._confirmed = True
                 self._repeats.clear()
             return ()
+        if self._recipe.protocol == AIRKISS and _is_answer(data):
+            return ()  # of another device, to everybody: two devices must not answer each other
         return self.learn(host, now)
 
     def learn(self, host: str, now: float) -> Sequence[Send]:
@@ -118,3 +121,8 @@ class AirAckDevice:
                 return esptouch_v2_ack(token, self._mac)
             case _:
                 return airkiss_ack(token, self._mac)
+
+
+def _is_answer(data: bytes) -> bool:
+    """What a phone sends is full of one octet; an answer has a MAC address in it."""
+    return len(data) == _ANSWER_SIZE and len(set(data)) > 1

@@ -130,6 +130,7 @@ class AirWatch:
             if not self.listening or keys != self._keys:
                 await self._give_up()
                 self._keys = keys
+                await self._scan()
                 await self._take()
             self._hearers.append(hearer)
 
@@ -162,7 +163,6 @@ class AirWatch:
         if self._releasing is not None:
             await asyncio.shield(self._releasing)
         self._tracker = await self._new_tracker()
-        await self._scan()
         channels = await self._sniffer.channels()
         await self._sniffer.start(_WANTED)
         now = asyncio.get_running_loop().time()

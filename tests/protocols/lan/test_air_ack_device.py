@@ -71,6 +71,14 @@ def test_nobody_is_answered_at_an_address_that_is_everybody_or_ourselves(address
     assert list(codec.feed("7001", b"1" * 515, Peer("m", address), 0.0)) == []
 
 
+def test_two_devices_do_not_answer_each_other() -> None:
+    codec, other = device(AIRKISS, 10000), device(AIRKISS, 10000, b"\x07")
+    codec.tell(JOINED, 0.0)
+    [answer] = other.tell(JOINED, 0.0)
+    assert codec.feed("10000", answer.data, Peer("m", "192.168.1.8:10001"), 0.0) == ()
+    assert codec.feed("10000", b"1111111", Peer("m", PHONE), 0.0) != ()
+
+
 def test_at_most_four_phones_are_answered() -> None:
     codec = device(ESPTOUCH)
     codec.tell(JOINED, 0.0)
