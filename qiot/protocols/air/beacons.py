@@ -22,6 +22,8 @@ _DRIFT: Final = 0.0001
 """How far the two clocks may drift apart from one beacon to the next, seconds."""
 _TRUST: Final = 3
 _FORGET: Final = 0.9
+_HEARD_MAX: Final = 128
+"""More than come in the longest silence after which numbers are still believed."""
 
 
 class Beacons:
@@ -38,6 +40,8 @@ class Beacons:
     def hear(self, time: float) -> None:
         """A beacon was heard."""
         self._heard.append(time)
+        if len(self._heard) > _HEARD_MAX:
+            del self._heard[0]
         count = round((time - self._origin) / _INTERVAL)
         late = time - self._origin - count * _INTERVAL
         if self._origin < 0 or abs(late) >= _ON_TIME:
