@@ -322,6 +322,7 @@ class BluFiDevice:
 
     def _result(self, link: _Link, peer: Peer, status: int) -> list[Output]:
         link.result_due = False
+        link.late_status = link.late_status if status else None
         if not self._names[0]:
             return []
         result = BindResult(status, *self._names).encode()

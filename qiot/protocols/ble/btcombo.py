@@ -285,6 +285,7 @@ class BtComboDevice:
 
     def _result(self, link: _Link, peer: Peer, status: int) -> list[Output]:
         link.result_due = False
+        link.late_status = link.late_status if status else None
         result = BindResult(status, *self._names).encode()
         return self._send(link, peer, self._dialect.token, result, "bind result")
 

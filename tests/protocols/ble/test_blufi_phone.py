@@ -6,8 +6,8 @@ from qiot.model import Offer, Reason
 from qiot.protocols.base import Connected
 from qiot.protocols.ble.blufi_phone import BluFiPlan
 from qiot.protocols.ble.blufi_wire import Report
-from tests.protocols.ble.blufi_support import CREDENTIALS, PASSWORD, Told, device, ending, pair, phone
-from tests.protocols.ble.pair import DEVICE, of, sent
+from tests.protocols.ble.blufi_support import CREDENTIALS, PASSWORD, TOKEN, Told, device, ending, pair, phone
+from tests.protocols.ble.pair import DEVICE, Pair, of, sent
 
 # --- the phone ---
 
@@ -114,3 +114,24 @@ def test_damaged_frames_are_noticed_once_the_link_is_protected(version):
         made.wait(120)
         assert ending(made).failure is None, at
         assert of(Offer, made.heard)[-1].credentials == CREDENTIALS
+
+
+@pytest.mark.parametrize("kind", ["lost", "doubled", "reordered", "cut", "damaged"])
+@pytest.mark.parametrize(("version", "security"), [("1.3", False), ("1.3", True), ("1.4", True)])
+def test_whatever_happens_to_notifications_the_phone_comes_to_an_end(kind, version, security):
+    wanted = [*(["security"] if security else []), "networks", "join", "status", "token"]
+
+    def run(at: int) -> Pair:
+        told = phone(token=TOKEN, wanted=wanted)
+        made = pair(device(version=version), told, mtu=64, up=Fault(at, kind))
+        made.wait(400)
+        return made
+
+    count = len(run(-2).notifications())
+    for at in range(count):
+        made = run(at)
+        assert made.learned[-1].last
+        assert ending(made) is made.learned[-1]
+        assert made.phone.deadline() is None
+        if kind == "doubled":
+            assert made.learned[-1].failure is None

@@ -27,6 +27,7 @@ TOKEN = "69f978dfbb48ec40cadb6d9af470d0f6"
 PLUGIN = vector("tencent_phone_plugin")
 PROBE_ANSWERS = {0: None, 1: "1d04000100", 2: "410400020102", 512: "4104000401020200"}
 DIALECTS = {0: "v1", 1: "v1", 2: "v2", 512: "v3"}
+MORE = vector("tencent_phone_plugin_more")["runs"]
 RUNS = [pytest.param(run, id=str(run["assumedDeviceVersion"])) for run in PLUGIN["btcombo_phone_tx"]]
 DENIED = Failure(Step.JOINING, Reason.WRONG_PASSWORD)
 LONG = "TP-LINK_5G_客厅_long_name_0001".encode()
@@ -107,6 +108,21 @@ def test_the_answer_to_the_probe(run):
     accepted = [case for case in PLUGIN["btcombo_device_tx_acceptance"] if case["case"] == "version"]
     answers = {case["device_tx"][0]: case["result"].get("version") for case in accepted}
     assert answers[PROBE_ANSWERS[version or 1]] == (version or 1)
+
+
+@pytest.mark.parametrize("run", MORE, ids=lambda run: f"{run['ssid'][:12]}-{run['assumedDeviceVersion']}")
+def test_long_chinese_and_open_networks_and_every_cut(run):
+    dialect, ssid = DIALECTS[run["assumedDeviceVersion"]], run["ssid"].encode()
+    made = phone(ssid=ssid, password=Secret(run["password"]), dialect=dialect, log="never")
+    outputs = [*made.feed("", Connected(), DEVICE, 0.0), *made.feed("", Subscribed("ff02"), DEVICE, 0.0)]
+    outputs += made.tick(3.0)
+    report = bytes((0x11 if dialect == "v1" else 0x3D, 4, 0, 5 + len(ssid), 1, 0, 0, 2, len(ssid))) + ssid
+    outputs += made.feed("ff02", report, DEVICE, 4.0)
+    assert hexed(outputs) == run["frames"]
+    told = ready(dialect)
+    credentials, grant = of(Offer, write(told, *run["frames"]))
+    assert credentials.credentials == Credentials(ssid, Secret(run["password"]))
+    assert grant.grant == Grant("tencent", Secret(run["token"]))
 
 
 # --- what it understands ---
