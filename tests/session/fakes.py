@@ -209,7 +209,10 @@ class FakeBinder(Binder):
         self.grant = grant  # type: ignore[assignment]
         self.has_secret = True
         self.links: list[FakeLink] = []
+        self.places: list[str | None] = []
         self.bound: list[Grant] = []
+        self.unbound: list[bool] = []
+        self.unbind_errors: list[Exception] = []
         self.register_errors: list[Exception] = []
         self.connect_errors: list[Exception] = []
         self.bind_errors: list[Exception] = []
@@ -218,22 +221,29 @@ class FakeBinder(Binder):
     def registered(self) -> bool:
         return self.has_secret
 
-    async def register(self) -> DeviceInfo:
+    async def register(self, grant: Grant | None = None) -> DeviceInfo:
         if self.register_errors:
             raise self.register_errors.pop(0)
         self.has_secret = True
         return IDENTITY
 
-    async def connect(self) -> FakeLink:
+    async def connect(self, grant: Grant | None = None) -> FakeLink:
+        self.places.append(None if grant is None else grant.endpoint)
         if self.connect_errors:
             raise self.connect_errors.pop(0)
         self.links.append(FakeLink())
         return self.links[-1]
 
-    async def bind(self, link: object, grant: Grant, journal: Journal) -> None:
+    async def bind(self, link: object, grant: Grant, journal: Journal) -> dict[str, str]:
         self.bound.append(grant)
         if self.bind_errors:
             raise self.bind_errors.pop(0)
+        return {"msg_id": "1813440145827258368"}
+
+    async def unbind(self, link: object, *, clean: bool) -> None:
+        self.unbound.append(clean)
+        if self.unbind_errors:
+            raise self.unbind_errors.pop(0)
 
     async def mint(self) -> Grant:
         return Grant("tencent", Secret("minted on the device"))

@@ -96,6 +96,17 @@ class Wifi(abc.ABC):
         Without a try before it, nothing happens.
         """
 
+    async def forget(self) -> None:
+        """Forget the stored network, and leave it where the station is in it. Idempotent.
+
+        Raises:
+            NotSupportedError: The platform cannot.
+            HalError: It is still stored.
+        """
+        raise NotSupportedError(
+            "this platform cannot forget its network", hint="Remove it where the system is configured."
+        )
+
     @abc.abstractmethod
     async def status(self) -> WifiStatus:
         """Where the station is now."""
