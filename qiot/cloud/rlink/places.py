@@ -21,6 +21,7 @@ SECURITIES: Final = ("auto", "tls")
 
 _TLS_PORT: Final = 8883
 """On it the vendor's own firmware speaks TLS, whatever else was said."""
+_HOST: Final = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _LAST_PORT: Final = 65535
 
@@ -65,6 +66,8 @@ def _told(grant: Grant, *, wants_tls: bool) -> MqttUrl:
         broker = parse_mqtt_url(endpoint if "://" in endpoint else f"mqtt://{endpoint}")
     except ConfigurationError:
         raise _no_place("the broker that the phone names is no host with a port") from None
+    if not _HOST.fullmatch(broker.host):
+        raise _no_place("the broker that the phone names is no host")
     if broker.secure:
         return broker
     if broker.port == _TLS_PORT:

@@ -200,7 +200,8 @@ async def test_a_refused_subscription_closes_the_connection():
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["host:port", "user@host", "host/path", "host:0", ":1883", "http://host"]
+    "endpoint",
+    ["host:port", "user@host", "host/path", "host:0", ":1883", "http://host", "no place!", "h" * 254, "höst"],
 )
 async def test_an_endpoint_that_is_no_place(endpoint):
     given = attrs.evolve(grant(1), endpoint=endpoint)
