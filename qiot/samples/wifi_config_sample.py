@@ -229,9 +229,10 @@ async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: Loca
     elif side is None and not wifi.successful:
         log.info("waiting for a phone")
     result = await wifi.wait()
-    if result.successful and wifi.device_info.cloud is Cloud.TENCENT:
-        log.info("WiFi is ready, to do Qcloud IoT demo")
-        await demo(wifi.thing(), wifi.device_info, loop=arguments.loop)
+    if result.successful:
+        if wifi.device_info.cloud is Cloud.TENCENT:
+            log.info("WiFi is ready, to do Qcloud IoT demo")
+            await demo(wifi.thing(), wifi.device_info, loop=arguments.loop)
     elif not problem:
         problem = str(result.failure)
     if result.successful and side is None:
