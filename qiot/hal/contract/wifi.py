@@ -97,7 +97,9 @@ class Wifi(abc.ABC):
         """
 
     async def forget(self) -> None:
-        """Forget the stored network, and leave it where the station is in it. Idempotent.
+        """Forget the network that `settle` has stored, and leave it where the station is in it. Idempotent.
+
+        Networks that somebody else has configured on this system stay.
 
         Raises:
             NotSupportedError: The platform cannot.
