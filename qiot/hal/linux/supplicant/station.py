@@ -92,7 +92,7 @@ class SupplicantStation(StationBackend):
             await finish(self._keep_try())
 
     async def forget(self) -> None:
-        """Remove what is kept here and what we have settled in wpa_supplicant, which goes on with the rest."""
+        """Remove what is kept here and what was settled in wpa_supplicant, which goes on with the rest."""
         await finish(self._forget())
 
     async def status(self) -> WifiStatus:
