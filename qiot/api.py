@@ -281,7 +281,7 @@ class WifiConfig:
         await self.set_grant(Grant(self.device_info.cloud.value, Secret(token)))
 
     async def set_grant(self, grant: Grant) -> None:
-        """The same with all that a phone may have said; rlink needs the params `bid` and `userId`."""
+        """The same with all that a phone may have said; rlink needs the param `userId`."""
         self._grant = grant
         if self._session is not None and self._running:
             await self._session.set_grant(grant)

@@ -34,7 +34,8 @@ class RlinkBinder(Binder):
     """One device at a cloud that speaks rlink: Protco's, Sentino's, or the local one.
 
     The phone says where the broker is, so that `register` and `connect` want the grant
-    (see `places.broker_for`). `params` of a grant hold `bid` and `userId`, which the bind hands in.
+    (see `places.broker_for`). A grant's value is the phone's `bid` and its params hold `userId`, which the bind
+    hands in; a `bid` among the params counts where there is no value.
 
     Args:
         info: The identity: `product_id` is the pid, `device_name` the uuid, `device_secret` the triplet's
@@ -180,13 +181,14 @@ class RlinkBinder(Binder):
                 hint="Use the app of this device's vendor.",
                 permanent=True,
             )
-        missing = [name for name in ("userId", "bid") if not grant.params.get(name)]
+        owner = {"userId": grant.params.get("userId", ""), "bid": _bid(grant)}
+        missing = [name for name, value in owner.items() if not value]
         if missing:
             raise CloudError(
                 f"the phone's grant lacks {' and '.join(missing)}", reason=Reason.TOKEN_SEND, permanent=True
             )
-        owner = {"userId": grant.params["userId"], "assetId": grant.params["bid"]}
-        return owner | self._version | {"cleanData": False}
+        names = {"userId": owner["userId"], "assetId": owner["bid"]}
+        return names | self._version | {"cleanData": False}
 
     async def _inform(self, reports: Reports, *, bound: bool) -> None:
         """Report `info`; the device is as bound without it, so that a failure is only a warning."""
@@ -245,6 +247,14 @@ class RlinkBinder(Binder):
             security=self._security,
             ca_file=self._ca_file,
         )
+
+
+def _bid(grant: Grant) -> str:
+    """The account to bind to: the grant's value, else its param."""
+    try:
+        return grant.value.text() or grant.params.get("bid", "")
+    except UnicodeDecodeError:
+        return ""
 
 
 def _show_command(message: Message) -> None:

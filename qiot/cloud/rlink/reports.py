@@ -161,7 +161,8 @@ class Reports:
         ts = int(self._clock())
         message = {"id": message_id, "ts": ts, "code": code, "data": data, "ack": ack}
         payload = json.dumps(message, separators=(",", ":"))
-        log.info(f"publish topic={self._topic}|payload={mask(payload)}")
+        shown = json.dumps(message | {"data": {**data, "assetId": "***"}}) if "assetId" in data else payload
+        log.info(f"publish topic={self._topic}|payload={mask(shown)}")
         await self.link.publish(self._topic, payload.encode(), qos=_QOS)
 
     def _new_id(self) -> str:

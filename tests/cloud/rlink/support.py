@@ -40,7 +40,8 @@ def binder(info: DeviceInfo = INFO, **more: Any) -> RlinkBinder:
 
 def grant(port: int, **changes: str) -> Grant:
     params = {key: value for key, value in (OWNER | changes).items() if value}
-    return Grant("rlink", Secret(OWNER["bid"]), endpoint=f"127.0.0.1:{port}", params=params)
+    value = params.pop("bid", "")
+    return Grant("rlink", Secret(value), endpoint=f"127.0.0.1:{port}", params=params)
 
 
 def says(res: Any = 0, **changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:

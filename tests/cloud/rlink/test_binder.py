@@ -71,7 +71,8 @@ async def test_bind_then_info(written):
     assert detail == {"msg_id": first["id"]}
     assert first["id"].isdecimal()
     assert len(first["id"]) == 19
-    assert SECRET not in written.getvalue()
+    for secret in (SECRET, OWNER["bid"]):
+        assert secret not in written.getvalue()
 
 
 async def test_ids_never_repeat():
@@ -161,6 +162,20 @@ async def test_a_grant_that_lacks_its_owner(missing):
         assert not server.published
     assert (error.reason, error.permanent) == (Reason.TOKEN_SEND, True)
     assert missing in str(error)
+
+
+async def test_a_bid_among_the_params_does_as_well(written):
+    async with broker(says()) as server:
+        given = grant(server.port, bid="")
+        await bind(server, attrs.evolve(given, params={**given.params, "bid": "an-account"}))
+    assert _sent(server)[0][2]["data"]["assetId"] == "an-account"
+    assert "an-account" not in written.getvalue()
+
+
+async def test_a_bid_that_is_no_text():
+    async with broker(says()) as server:
+        error = await refused(server, attrs.evolve(grant(server.port), value=Secret(b"\xff")))
+    assert error.reason is Reason.TOKEN_SEND
 
 
 async def test_a_grant_for_another_cloud():
