@@ -32,6 +32,7 @@ from qiot.wifi_config.radio import Radio
 from qiot.wifi_config.result import SessionResult
 from qiot.wifi_config.resume import Resume
 from qiot.wifi_config.settings import Settings
+from qiot.wifi_config.sightings import PROGRESS, PROGRESS_MAX, Sightings
 from qiot.wifi_config.table import Result, follow
 from qiot.wifi_config.tries import Tries
 
@@ -39,10 +40,6 @@ __all__ = ["Session", "SessionResult"]
 
 log = get_logger()
 
-_PROGRESS: Final = 3.0
-"""Seconds that a sign of a phone, in the air or in our access point, puts off the end of its turn."""
-_PROGRESS_MAX: Final = 10
-"""How often that is done."""
 _RESUMED: Final = "resume"
 """In place of a method, where the device is back without a phone."""
 _SHOWN_PARAMS: Final = ("tz", "country", "areaCode", "userId")
@@ -105,9 +102,9 @@ class Session:
         self._doors: Doors | None = None
         self._step = Step.IDLE
         self._at_work: Resume | None = None
-        self._seen: tuple[Seen, float] | None = None
         self.failure: Failure | None = None
         self.events = EventStream()
+        self._sightings = Sightings(self.events)
 
     @property
     def step(self) -> Step:
@@ -225,7 +222,7 @@ class Session:
         until = clock() + self._settings.retry_window if failure and failure.step in _CLOUD_STEPS else None
         put_off = 0
         while True:
-            turn = clock() + (_PROGRESS if put_off else self._settings.turn) if doors.takes_turns else None
+            turn = clock() + (PROGRESS if put_off else self._settings.turn) if doors.takes_turns else None
             deadline = min((each for each in (turn, until) if each is not None), default=None)
             try:
                 async with asyncio.timeout_at(deadline):
@@ -233,7 +230,7 @@ class Session:
             except TimeoutError:
                 if until is not None and clock() >= until:
                     return None
-            if put_off < _PROGRESS_MAX and (self._hears_phone(clock()) or await doors.has_stations()):
+            if put_off < PROGRESS_MAX and (self._sightings.recent or await doors.has_stations()):
                 put_off += 1
                 continue
             put_off = 0
@@ -345,13 +342,11 @@ class Session:
         if self._tries.failure is not None and self.step is Step.LISTENING:
             return self._tries.failure
         before = f"; before that: {self._tries.failure.reason}" if self._tries.failure else ""
-        seen = f"; last heard: {self._seen[0].text}" if self._seen and self.step is Step.LISTENING else ""
+        heard = self._sightings.text if self.step is Step.LISTENING else ""
+        seen = f"; last heard: {heard}" if heard else ""
         return Failure(
             self.step, Reason.TIMEOUT, text=f"no success within {self._settings.timeout:g} s{before}{seen}"
         )
-
-    def _hears_phone(self, now: float) -> bool:
-        return self._seen is not None and self._seen[0].weight > 0 and now - self._seen[1] < _PROGRESS
 
     # --- what comes in ----------------------------------------------------------------------------------
 
@@ -369,17 +364,7 @@ class Session:
                 self.events.emit(Step.LISTENING, Outcome.PROGRESS, peer=peer, failure=failure)
             case Seen(text=text):
                 log.info(text)
-                self._note_seen(heard)
-
-    def _note_seen(self, seen: Seen) -> None:
-        """What is in the air is worth an event; a message that nobody has to answer is not."""
-        if seen.channel is None and not seen.weight:
-            return
-        self._seen = (seen, asyncio.get_running_loop().time())
-        where = 0 if seen.channel is None else seen.channel
-        self.events.emit(
-            Step.LISTENING, Outcome.PROGRESS, weight=round(seen.weight, 2), channel=where, text=seen.text
-        )
+                self._sightings.note(heard)
 
     async def _on_ended(self, name: str, failure: Failure) -> None:
         log.error(str(failure))
