@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
+from qiot.blocking import BlockingWifiConfig
 from qiot.cloud.binder import Clock
 from qiot.cloud.rlink.binder import RlinkBinder
 from qiot.cloud.transport import HostTransport
@@ -282,3 +283,11 @@ async def test_a_token_of_another_cloud_is_refused_by_name(cloud, device, platfo
     platform.ble.heard.put_nowait(attrs.evolve(offer, grant=attrs.evolve(offer.grant, cloud="tencent")))
     result = await end_of(wifi)
     assert (result.failure.step, result.failure.reason) == (Step.BINDING, Reason.TOKEN_REFUSED)
+
+
+def test_the_blocking_face_hands_on_what_methods_and_clouds_are_told(tmp_path):
+    with BlockingWifiConfig(
+        INFO, version="2.1", options={"style": "sentino"}, keys={"pin": Secret("1")}
+    ) as made:
+        assert (made._config._version, made._config._options) == ("2.1", {"style": "sentino"})
+        assert made._config._keys == {"pin": Secret("1")}
