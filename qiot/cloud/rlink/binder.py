@@ -34,8 +34,8 @@ class RlinkBinder(Binder):
     """One device at a cloud that speaks rlink: Protco's, Sentino's, or the local one.
 
     The phone says where the broker is, so that `register` and `connect` want the grant
-    (see `places.broker_for`). A grant's value is the phone's `bid`, and its params hold `userId`; the bind hands
-    in both. A `bid` among the params counts where there is no value.
+    (see `places.broker_for`). The bind hands in the grant's value, which is the phone's `bid`, and `userId`
+    of its params. A `bid` among the params counts where there is no value.
 
     Args:
         info: The identity: `product_id` is the pid, `device_name` the uuid, `device_secret` the triplet's
