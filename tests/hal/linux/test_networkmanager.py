@@ -120,6 +120,20 @@ async def test_a_join_is_a_try_that_settling_stores(manager: FakeNetworkManager,
     assert manager.profiles[theirs].plain["connection"]["id"] == "theirs"
 
 
+async def test_what_was_settled_is_forgotten_and_theirs_stays(
+    manager: FakeNetworkManager, device: Device
+) -> None:
+    theirs = manager.add("theirs", b"Theirs")
+    await device.station.join(HOME, 5)
+    await device.station.settle(keep=True)
+    await device.station.join(attrs.evolve(HOME, ssid=b"Other"), 5)  # a try that was not settled goes, too
+    await device.station.forget()
+    assert list(manager.profiles) == [theirs]
+    assert (await device.station.status()).saved == b"Theirs"
+    await device.station.forget()
+    assert list(manager.profiles) == [theirs]
+
+
 async def test_an_older_profile_of_ours_is_replaced(manager: FakeNetworkManager, device: Device) -> None:
     for _ in range(3):
         await device.station.join(HOME, 5)

@@ -116,6 +116,13 @@ class NetworkManagerStation(StationBackend):
             return
         await clean_up(self._keep(self._try))
 
+    async def forget(self) -> None:
+        """Delete the profiles that we have stored; NetworkManager leaves the one that is active."""
+        await self._end_try()
+        for each in await self._manager.profiles():
+            if each.ours and each.station and each.saved and each.fits(self._interface):
+                await self._manager.delete(each.path)
+
     async def status(self) -> WifiStatus:
         """Where the station is, and which network NetworkManager would join after a reboot."""
         profiles = await self._manager.profiles()
