@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from qiot.errors import ConfigurationError, HalError, MediumError, NotSupportedError
-from qiot.hal.bumble.btcombo import BumbleBtCombo
 from qiot.hal.bumble.gatt import BumbleGatt
 from qiot.hal.contract import BtCombo, Capabilities, Combination, Gatt, Platform, PortT, Role
 from qiot.hal.registry import PlatformSpec
 from qiot.model import Reason
 from qiot.sim.bluetooth import bumble_installed
+from qiot.wifi_config.drivers.btcombo import GattBtCombo
 
 if TYPE_CHECKING:
     from bumble.device import Device
@@ -47,7 +47,7 @@ class BumblePlatform(Platform):
             raise NotSupportedError("--hal bumble: bumble is not installed", hint=INSTALL)
         self._transport = spec.argument
         self._gatt = BumbleGatt(self._device)
-        self._btcombo: BumbleBtCombo | None = None
+        self._btcombo: GattBtCombo | None = None
 
     async def capabilities(self) -> Capabilities:
         """BLE, where the controller opens and answers.
@@ -63,7 +63,7 @@ class BumblePlatform(Platform):
         if kind is Gatt:
             return cast(PortT, self._gatt)
         if kind is BtCombo:
-            self._btcombo = self._btcombo or BumbleBtCombo(self._gatt)
+            self._btcombo = self._btcombo or GattBtCombo(self._gatt)
             return cast(PortT, self._btcombo)
         raise NotSupportedError(
             f"{kind.__name__}: a Bluetooth controller has no such port",
