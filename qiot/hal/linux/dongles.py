@@ -6,8 +6,9 @@ it, so that a hint can name what is missing.
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -160,7 +161,9 @@ def find_dongles(find: Callable[[], Iterable[Any]] | None = None) -> Sequence[Do
     Raises:
         NotSupportedError: There is no libusb, or no USB at all.
     """
-    found = [dongle for device in (find or _devices)() if (dongle := _dongle(device)) is not None]
+    with contextlib.ExitStack() as stack:
+        devices = find() if find is not None else stack.enter_context(_devices())
+        found = [dongle for device in devices if (dongle := _dongle(device)) is not None]
     return sorted(found, key=lambda each: (each.kind, each.bus, each.address))
 
 
@@ -177,17 +180,22 @@ def hint_of(find: Callable[[], Iterable[Any]] | None = None) -> str:
     return f"Plugged in: {'; '.join(map(str, dongles))}.{advice}"
 
 
-def _devices() -> Iterable[Any]:
-    import usb.backend.libusb1
+@contextlib.contextmanager
+def _devices() -> Iterator[Iterable[Any]]:
+    import usb.backend.libusb1 as libusb
     import usb.core
 
-    backend = usb.backend.libusb1.get_backend() or _packaged_backend()
+    backend = libusb.get_backend() or _packaged_backend()
     if backend is None:
         raise NotSupportedError("USB cannot be looked at: there is no libusb", hint=_INSTALL)
     try:
-        return list(usb.core.find(find_all=True, backend=backend))
+        yield usb.core.find(find_all=True, backend=backend)
     except usb.core.USBError as error:
         raise NotSupportedError(f"USB cannot be looked at: {error}", hint=_INSTALL) from None
+    finally:
+        # pyusb would keep libusb's descriptors for as long as the process runs.
+        vars(libusb)["_lib_object"] = None
+        backend.finalize()
 
 
 def _packaged_backend() -> Any:
