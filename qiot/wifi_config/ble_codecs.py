@@ -16,7 +16,12 @@ __all__ = ["codec_factory"]
 _Maker: TypeAlias = Callable[[ListenContext, bytes, bytes], tuple[GattProfile, Codec]]
 """From the context, the Bluetooth address and the station's address, six octets each."""
 
-_MAKERS: Final[Mapping[str, str]] = {}
+_MAKERS: Final[Mapping[str, str]] = {
+    "blufi": "qiot.wifi_config.ble_makers:make_blufi",
+    "bt_combo": "qiot.wifi_config.ble_makers:make_bt_combo",
+    "llsync": "qiot.wifi_config.ble_makers:make_llsync",
+    "thing": "qiot.wifi_config.ble_makers:make_thing",
+}
 """Where each method's codec is; imported when it is used."""
 
 _UNKNOWN_MAC: Final = bytes(6)
