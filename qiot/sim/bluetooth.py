@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import importlib.util
 import itertools
+import socket
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,9 @@ class BluetoothAir:
         from bumble.device import Device
         from bumble.host import Host
 
-        from qiot.sim.bluetooth_controller import Link, SimulatedController
+        from qiot.sim.bluetooth_controller import SimulatedController
 
-        if self._link is None:
-            self._link = Link()  # type: ignore[no-untyped-call]
-        controller = SimulatedController(name, link=self._link, public_address=address)
+        controller = SimulatedController(name, link=self._air(), public_address=address)
         host = Host()
         host.controller = controller
         device = Device(name=name, host=host)
@@ -57,3 +56,31 @@ class BluetoothAir:
             self._link.remove_controller(controller)
             with contextlib.suppress(Exception):
                 await device.power_off()
+
+    @contextlib.asynccontextmanager
+    async def transport(self) -> AsyncGenerator[str, None]:
+        """A controller on this air for another program: the name by which its bumble opens it."""
+        await asyncio.to_thread(importlib.import_module, "qiot.sim.bluetooth_controller")
+        from bumble.transport.tcp_server import open_tcp_server_transport_with_socket
+
+        from qiot.sim.bluetooth_controller import SimulatedController
+
+        listening = socket.create_server(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        transport = await open_tcp_server_transport_with_socket(listening)
+        controller = SimulatedController(
+            "transport", transport.source, transport.sink, self._air(), self.address()
+        )
+        try:
+            yield f"tcp-client:127.0.0.1:{port}"
+        finally:
+            controller.vanish()
+            self._link.remove_controller(controller)
+            transport.server.close()
+
+    def _air(self) -> Any:
+        from qiot.sim.bluetooth_controller import Link
+
+        if self._link is None:
+            self._link = Link()  # type: ignore[no-untyped-call]
+        return self._link
