@@ -13,10 +13,6 @@ from typing import Any
 
 import attrs
 import pytest
-
-from lab.support.bench import Bench
-from lab.support.bluetooth import BluetoothAir
-from lab.support.waiting import until
 from qiot.api import CloudOptions, WifiConfig
 from qiot.device_info import DeviceInfo
 from qiot.hal.linux.bluez import BluezGatt
@@ -28,6 +24,10 @@ from qiot.testbed.ble_link.on_bleak import BleakCentral
 from qiot.testbed.ble_link.on_bumble import BumbleCentral
 from qiot.testbed.cloud import LocalCloud
 from qiot.wifi_config.settings import Settings
+
+from lab.support.bench import Bench
+from lab.support.bluetooth import BluetoothAir
+from lab.support.waiting import until
 
 PRODUCT, NAME, SECRET = "L4WG9V9M2M", "TEST2", "MLvMHde65nKPk0Lx+ZThaA=="
 SSID, PASSWORD = "Home", "home-password"
@@ -133,10 +133,11 @@ async def test_a_device_on_bluez_and_a_phone_on_bumble(bench: Bench, method: str
             token = cloud.registry.create_token()
             async with BumbleCentral(lambda: contextlib.nullcontext(radio)) as phone:
                 last, seen = await provision(phone, spoken, token.text())
-            assert last.failure is None and last.what == "bound", last
+            assert (last.what, last.failure) == ("bound", None)
             assert (await config.wait()).step is Step.BOUND
             known = cloud.registry.token(token.text())
-            assert known is not None and known.device is not None
+            assert known is not None
+            assert known.device is not None
             assert seen.advertising.hex() == spoken.advertising.format(mac="00aa01020304")
             assert seen.scan_response.hex() == spoken.scan_response
         async with BumbleCentral(lambda: contextlib.nullcontext(radio)) as phone:
@@ -162,7 +163,7 @@ async def test_a_device_on_bumble_and_a_phone_on_bluez(bench: Bench, method: str
             token = cloud.registry.create_token().text()
             async with BleakCentral(adapter) as phone:
                 last, seen = await provision(phone, spoken, token)
-            assert last.failure is None and last.what == "bound", last
+            assert (last.what, last.failure) == ("bound", None)
             assert (await config.wait()).step is Step.BOUND
             assert bytes.fromhex(spoken.scan_response)[2:].decode() == seen.name
 

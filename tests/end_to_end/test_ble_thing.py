@@ -38,9 +38,7 @@ def thing_phone(cloud, *passwords, **options):
 
 
 async def provision(phone, codec, learned):
-    runner = CodecRunner(
-        phone.central, codec, method="thing", notify=["2b10"], on_learned=learned.append
-    )
+    runner = CodecRunner(phone.central, codec, method="thing", notify=["2b10"], on_learned=learned.append)
     await runner.connect(Wanted(service="a101"))
     return await runner.run()
 

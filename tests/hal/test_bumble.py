@@ -1,4 +1,4 @@
-"""A bare controller by bumble: the kit's checks over a real transport to a simulated controller, and wrong use."""
+"""A bare controller by bumble: the kit's checks over a transport to a simulated one, and wrong use."""
 
 from __future__ import annotations
 

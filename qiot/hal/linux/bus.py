@@ -204,15 +204,17 @@ class Bus:
         await bus.send(message)
 
     @contextlib.asynccontextmanager
-    async def signals(self, *rules: str) -> AsyncGenerator[Signals, None]:
+    async def signals(self, *rules: str, into: Signals | None = None) -> AsyncGenerator[Signals, None]:
         """Subscribe while the block runs.
 
         Signals that match a rule of another subscription come, too: the reader looks at what they are.
 
         Args:
             rules: D-Bus match rules, without the type.
+            into: Where they are put, as each comes and before the next call to us is answered; a queue of
+                this block's own without it.
         """
-        signals = Signals()
+        signals = into or Signals()
         whole = [f"type='signal',{rule}" for rule in rules]
         bus = await self._open()
         subscription = (signals, whole)

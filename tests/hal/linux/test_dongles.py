@@ -15,20 +15,20 @@ from qiot.hal.linux.dongles import KNOWN, Kind, find_dongles, hint_of
 
 @attrs.frozen
 class Interface:
-    bInterfaceClass: int
-    bInterfaceSubClass: int = 1
-    bInterfaceProtocol: int = 1
+    bInterfaceClass: int  # noqa: N815 - USB's name
+    bInterfaceSubClass: int = 1  # noqa: N815 - USB's name
+    bInterfaceProtocol: int = 1  # noqa: N815 - USB's name
 
 
 @attrs.define
 class Device:
     """As pyusb gives it."""
 
-    idVendor: int
-    idProduct: int
-    bDeviceClass: int = 0
-    bDeviceSubClass: int = 1
-    bDeviceProtocol: int = 1
+    idVendor: int  # noqa: N815 - USB's name
+    idProduct: int  # noqa: N815 - USB's name
+    bDeviceClass: int = 0  # noqa: N815 - USB's name
+    bDeviceSubClass: int = 1  # noqa: N815 - USB's name
+    bDeviceProtocol: int = 1  # noqa: N815 - USB's name
     interfaces: list[Interface] = attrs.field(factory=list)
     bus: int = 1
     address: int = 2

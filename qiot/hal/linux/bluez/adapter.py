@@ -101,10 +101,15 @@ class Adapter:
         await set_switches(self._bus, self.path, _WANTED)
 
     async def give_back(self) -> None:
-        """Put the switches back. Idempotent."""
+        """Put the switches back. Idempotent; where BlueZ is gone, the next `recover` does it."""
         change, self._change = self._change, None
-        if change is not None:
+        if change is None:
+            return
+        try:
             await undo_switches(self._bus, change)
+        except HalError as error:
+            log.warning(f"{self.name} keeps its switches until the next run: {error}")
+        else:
             await self._undo.forget(change)
 
     async def connected(self) -> set[str]:
@@ -142,7 +147,7 @@ async def undo_switches(bus: Bus, change: Change) -> None:
     path = adapter_path(change.facts["adapter"])
     names = reversed([name for name in _WANTED if name in change.facts])
     wanted = {name: change.facts[name] == "yes" for name in names}
-    try:
-        await set_switches(bus, path, wanted)
-    except BusError as error:
-        log.debug(f"{path} is not there any more: {error}")
+    if ADAPTER not in (await managed_objects(bus)).get(path, {}):
+        log.debug(f"{path} is not there any more")
+        return
+    await set_switches(bus, path, wanted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -61,6 +61,21 @@ class _Central:
     notifiers: dict[str, Notifier] = attrs.field(factory=dict)
     values: dict[str, bytes] = attrs.field(factory=dict)
     gone: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+
+class _Devices(Signals):
+    """Takes each signal as it comes: what a device did before it wrote has to be known before the write.
+
+    Args:
+        take: Gets a signal, or None where the bus is lost.
+    """
+
+    def __init__(self, take: Callable[[Signal | None], None]) -> None:
+        super().__init__()
+        self._take = take
+
+    def put(self, signal: Signal | None) -> None:
+        self._take(signal)
 
 
 class BluezGatt(Gatt):
@@ -237,30 +252,20 @@ class BluezGatt(Gatt):
     # --- who is connected -------------------------------------------------------------------------------
 
     async def _watch(self, stack: AsyncExitStack, bus: Bus) -> None:
-        signals = await stack.enter_async_context(
+        await stack.enter_async_context(
             bus.signals(
                 f"sender='{BLUEZ}',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',"
                 f"arg0='{DEVICE}'",
                 f"sender='{BLUEZ}',interface='org.freedesktop.DBus.ObjectManager'",
+                into=_Devices(self._take),
             )
         )
-        watching = asyncio.create_task(self._follow(signals), name="qiot BlueZ devices")
 
-        async def end() -> None:
-            watching.cancel()
-            await asyncio.wait({watching})
-
-        stack.push_async_callback(end)
-
-    async def _follow(self, signals: Signals) -> None:
-        try:
-            while True:
-                self._take(await signals.next())
-        except HalError as error:
-            log.error(f"Bluetooth ends: {error}")
+    def _take(self, signal: Signal | None) -> None:
+        if signal is None:
+            log.error("Bluetooth ends: the system bus was lost")
             self._events.close()
-
-    def _take(self, signal: Signal) -> None:
+            return
         match signal.member, signal.body:
             case "PropertiesChanged", [str(interface), {"Connected": bool(connected)}, *_]:
                 if interface == DEVICE:
