@@ -95,11 +95,10 @@ class GattListener(Listener):
                 return heard
             events = await started.clock.wait(self._gatt.read())
             now = asyncio.get_running_loop().time()
-            if events is None:
+            if events is None and not started.heard:  # with something heard, `tell` has ended the wait
                 self._put(started, started.codec.tick(now))
-            else:
-                for peer, event in events:
-                    self._put(started, self._feed(started, peer, event, now))
+            for peer, event in events or ():
+                self._put(started, self._feed(started, peer, event, now))
 
     async def tell(self, news: News) -> None:
         """Let the codec report it; it has gone out when this returns."""
