@@ -1,7 +1,7 @@
 """How long provisioning over Bluetooth takes, step by step, in memory.
 
 Every run has a fresh device (the mock), a fresh cloud and a fresh phone on bumble. The mock joins at once and
-the simulated air loses nothing: what is measured is qiot, bumble, and the protocols' own round trips and pauses.
+the simulated air loses nothing: this measures qiot, bumble and the protocols' own round trips and pauses.
 
     python benchmarks/ble_provisioning.py [--runs 10] [--json]
 """
