@@ -67,7 +67,7 @@ class BluetoothAir:
 
         listening = socket.create_server(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        transport = await open_tcp_server_transport_with_socket(listening)
+        transport: Any = await open_tcp_server_transport_with_socket(listening)
         controller = SimulatedController(
             "transport", transport.source, transport.sink, self._air(), self.address()
         )
