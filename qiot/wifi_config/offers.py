@@ -129,7 +129,11 @@ class Offers:
         """
         async with self._changed:
             while True:
-                others = (peer for peer in self._grants if peer is None or peer.method != active.method)
+                others = (
+                    peer
+                    for peer in self._grants
+                    if peer is None or peer.method != active.method or same_phone(peer, active)
+                )
                 for peer in (None, active, *others):
                     if peer in self._grants:
                         return self._grants.pop(peer)

@@ -17,8 +17,8 @@ from dbus_fast import Variant
 from qiot.errors import HalError, JoinError
 from qiot.hal.contract import SoftApSpec
 from qiot.hal.linux.backends import Target
+from qiot.hal.linux.bus import Bus
 from qiot.hal.linux.networkmanager import NetworkManagerAccessPoint, NetworkManagerStation, access_point
-from qiot.hal.linux.networkmanager.bus import Bus
 from qiot.hal.linux.networkmanager.names import DeviceState
 from qiot.hal.linux.radio import Radio
 from qiot.hal.linux.undo import UndoLog

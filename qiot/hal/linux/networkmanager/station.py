@@ -12,9 +12,9 @@ import attrs
 from qiot.errors import HalError, JoinError, NotSupportedError
 from qiot.hal.contract import WifiStatus
 from qiot.hal.linux.backends import StationBackend, Target
+from qiot.hal.linux.bus import Bus
 from qiot.hal.linux.networkmanager.activation import Activation
 from qiot.hal.linux.networkmanager.association import look
-from qiot.hal.linux.networkmanager.bus import Bus
 from qiot.hal.linux.networkmanager.failures import join_error
 from qiot.hal.linux.networkmanager.manager import Device, Manager
 from qiot.hal.linux.networkmanager.names import DeviceState
