@@ -242,10 +242,10 @@ def _detail(value: object, where: str) -> Detail:
 
 
 def _networks(fields: Fields) -> Sequence[Network] | Failure:
-    if isinstance(value := fields.raw("networks", []), str):
-        if value not in list(Reason):
-            raise ConfigurationError(f"networks is {value!r}: neither a list nor why a scan fails")
-        return Failure(Step.LISTENING, Reason(value))
+    value = fields.raw("networks", [])
+    if isinstance(value, str):
+        reason = Fields({"networks": value}, "").choice("networks", list(Reason), "")
+        return Failure(Step.LISTENING, Reason(reason))
     if not isinstance(value, list) or len(value) > _LIST_MAX:
         raise ConfigurationError(f"networks is no list of at most {_LIST_MAX}")
     return [_network(each, f"networks[{number}]") for number, each in enumerate(value)]
@@ -267,11 +267,19 @@ def _network(value: object, where: str) -> Network:
         ssid,
         address,
         fields.integer("channel", 1, 0, 255),
-        fields.integer("signal", -50, -128, 127),
-        Security(fields.choice("security", list(Security), Security.WPA2)),
+        fields.integer("rssi" if "rssi" in fields else "signal", -50, -128, 127),
+        _security(fields),
     )
     fields.end()
     return network
+
+
+def _security(fields: Fields) -> Security:
+    """`security`: a word of `Security`, or true or false as thing.network has it."""
+    value = fields.raw("security", Security.WPA2.value)
+    if isinstance(value, bool):
+        return Security.WPA2 if value else Security.OPEN
+    return Security(Fields({"security": value}, "networks").choice("security", list(Security), ""))
 
 
 def _refusals(fields: Fields) -> Mapping[str, Failure]:
@@ -282,7 +290,9 @@ def _refusals(fields: Fields) -> Mapping[str, Failure]:
 
 
 def _lines(fields: Fields, name: str) -> Sequence[bytes]:
-    items = fields.items(name) or ()
-    if not all(isinstance(item, str) for item in items):
-        raise fields.wrong(name, "is no list of strings")
+    """Strings, or one."""
+    value = fields.raw(name, [])
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise fields.wrong(name, "is neither a string nor a list of strings")
     return [str(item).encode() for item in items]
