@@ -9,10 +9,10 @@ from collections import deque
 import pytest
 
 from qiot.errors import ConfigurationError
+from qiot.protocols.ble.thing_frames import frames
 from qiot.testbed.ble.__main__ import main
 from qiot.testbed.ble.bench import Bench, make_bench
 from qiot.testbed.ble.codecs import PROTOCOLS
-from qiot.protocols.ble.thing_frames import frames
 from tests.protocols.ble.pair import vector
 from tests.protocols.ble.recordings import recording
 
@@ -372,7 +372,7 @@ def test_spellings_that_mean_the_same():
         {"char": "FF01", "hex": "0x1C00000000"},
         {"char": "0000ff01-0000-1000-8000-00805f9b34fb", "hex": "09:00:01:01:41"},
         {"char": "0xFF01", "hex": "0C 00 02 00"},
-        {"char": "ff01", "hex": "1500032039393939393939393939393939393939393939393939393939393939393939393939"},
+        {"char": "ff01", "hex": "15000320" + "39" * 32},
     ]
     strange = play(
         "btcombo",
@@ -381,7 +381,7 @@ def test_spellings_that_mean_the_same():
         Identity={"productId": "P", "deviceName": "D"},
         options={"Dialect": "V1"},
         wifi="OK",
-        bind={"result": "TOKEN_REFUSED", "code": 5},
+        bind={"result": "TOKEN_NO_REPLY", "code": 5},
         phone={"ssid": "the other side's"},
         atEnd="stop",
     )
@@ -397,7 +397,7 @@ def test_spellings_that_mean_the_same():
         identity={"product_id": "P", "device_name": "D"},
         options={"dialect": "v1"},
         wifi="ok",
-        bind={"result": "token refused", "code": 5},
+        bind={"result": "token not answered", "code": 5},
         at_end="stop",
     )
     assert strange == usual

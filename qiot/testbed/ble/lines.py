@@ -33,7 +33,12 @@ __all__ = ["Line", "Show", "Shown", "read_line"]
 
 _LINE_MAX: Final = 65536
 _EVENTS: Final = ("connected", "mtu", "subscribed", "lost", "time")
-_ALSO: Final = {"connect": "connected", "subscribe": "subscribed", "disconnected": "lost", "disconnect": "lost"}
+_ALSO: Final = {
+    "connect": "connected",
+    "subscribe": "subscribed",
+    "disconnected": "lost",
+    "disconnect": "lost",
+}
 _OUR_OWN: Final = frozenset({"offer", "ask", "tell", "refused", "drop", "seen", "error"})
 _LONG_UUID: Final = re.compile(r"0000([0-9a-f]{4})(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 _ATT_MAX: Final = 517

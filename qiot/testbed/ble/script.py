@@ -220,17 +220,23 @@ def _results(value: object, where: str, steps: Sequence[Step]) -> list[Result]:
 
 def _result(value: object, where: str, steps: Sequence[Step]) -> Result:
     fields = Fields({"result": value} if isinstance(value, str) else value, where)
-    name = fields.choice("result", [_OK, *(reason.value for reason in Reason)], _OK)
+    reason = _reason(fields, "result")
     step = Step(fields.choice("step", [each.value for each in steps], steps[-1].value))
     code = fields.integer("code", 0, -(2**31), 2**31 - 1) if "code" in fields else None
     text, delay = fields.text("text"), fields.number("delay", 0.0)
     detail = {} if (given := fields.raw("detail")) is None else _detail(given, f"{where}.detail")
     fields.end()
-    if name == _OK:
+    if reason is None:
         if code is not None or text:
             raise ConfigurationError(f"{where}: code and text are for failures")
         return Result(None, delay, detail)
-    return Result(Failure(step, Reason(name), code, text), delay, detail)
+    return Result(Failure(step, reason, code, text), delay, detail)
+
+
+def _reason(fields: Fields, name: str) -> Reason | None:
+    """A reason by its words or by its name in Python; None for "ok"."""
+    named = {each.name: each for each in Reason} | {each.value: each for each in Reason}
+    return named.get(fields.choice(name, [_OK, *(each.value for each in Reason), *Reason.__members__], _OK))
 
 
 def _detail(value: object, where: str) -> Detail:
@@ -244,8 +250,8 @@ def _detail(value: object, where: str) -> Detail:
 def _networks(fields: Fields) -> Sequence[Network] | Failure:
     value = fields.raw("networks", [])
     if isinstance(value, str):
-        reason = Fields({"networks": value}, "").choice("networks", list(Reason), "")
-        return Failure(Step.LISTENING, Reason(reason))
+        reason = _reason(Fields({"networks": value}, ""), "networks")
+        return [] if reason is None else Failure(Step.LISTENING, reason)
     if not isinstance(value, list) or len(value) > _LIST_MAX:
         raise ConfigurationError(f"networks is no list of at most {_LIST_MAX}")
     return [_network(each, f"networks[{number}]") for number, each in enumerate(value)]
@@ -284,9 +290,8 @@ def _security(fields: Fields) -> Security:
 
 def _refusals(fields: Fields) -> Mapping[str, Failure]:
     """`unbind` and `reset`: "ok", or why not."""
-    choices = (_OK, *(reason.value for reason in Reason))
-    given = {name: fields.choice(name, choices, _OK) for name in ("unbind", "reset")}
-    return {name: Failure(Step.LISTENING, Reason(why)) for name, why in given.items() if why != _OK}
+    given = {name: _reason(fields, name) for name in ("unbind", "reset")}
+    return {name: Failure(Step.LISTENING, why) for name, why in given.items() if why is not None}
 
 
 def _lines(fields: Fields, name: str) -> Sequence[bytes]:
