@@ -43,6 +43,11 @@ _GLANCE: Final = 0.1
 """Seconds between two looks at how far the decoders are."""
 _BUSY: Final = 4
 """Frames of one sender to everybody, during one look, that may be a phone that provisions."""
+_BUSY_RATE: Final = 25.0
+"""The same, per second, where the look goes on: ESP-TOUCH v2 sends 60, AirKiss 250, others a few."""
+_BUSY_TOLD: Final = 1.0
+"""Seconds of that which are worth a word."""
+_BUSY_WEIGHT: Final = 0.1
 _SCAN_LIMIT: Final = 4.0
 _SCAN_AGE: Final = 60.0
 _CLUE_TIME: Final = 3.0
@@ -105,6 +110,8 @@ class AirWatch:
         self._senders: dict[bytes, int] = {}
         self._frames = 0
         self._told_held: int | None = None
+        self._since = 0.0
+        self._told_busy = 0.0
 
     @property
     def listening(self) -> bool:
@@ -167,7 +174,9 @@ class AirWatch:
         await self._sniffer.start(_WANTED)
         now = asyncio.get_running_loop().time()
         self._failed = False
-        self._hopper = Hopper(channels)
+        if self._hopper.all_channels != tuple(channels):  # else it goes on where it was
+            self._hopper = Hopper(channels)
+        self._hopper.held = None
         self._hopper.prefer({network.channel for network in self._networks.values()})
         if self._lock_channel is not None:
             self._hopper.remember(self._lock_channel)
@@ -224,7 +233,7 @@ class AirWatch:
         except (HalError, TimeoutError) as error:
             log.debug(f"no scan before listening: {error}")
             return
-        self._scanned = now
+        self._scanned = now if found else None  # who is an access point only may not be able to scan now
         for network in found:
             self._networks[network.bssid] = network
 
@@ -369,7 +378,7 @@ class AirWatch:
             self._channel = found
             self._senders.clear()
             self._say_held()
-            begin = clock()
+            self._since = begin = clock()
             while self._hopper.stay(found, clock() - begin, self._sight()):
                 left = begin + self._hopper.look(found) - clock()
                 await asyncio.sleep(min(left, _GLANCE) if left > 0 else _GLANCE)
@@ -393,8 +402,20 @@ class AirWatch:
         sight = self._report.sight(progress, self._channel, wanted, now)
         if sight.weight > 0:
             self._lock_channel = self._channel
-        busy = sight.weight == 0 and max(self._senders.values(), default=0) >= _BUSY
-        return attrs.evolve(sight, busy=busy)
+        # What nobody listens to, or is complete, is no riddle that has to be waited for.
+        known = any(each.channel == self._channel for each in progress)
+        return attrs.evolve(sight, busy=not known and self._is_busy(now))
+
+    def _is_busy(self, now: float) -> bool:
+        """Somebody sends to everybody all the time; what it is may be seen with its next guide."""
+        frames = max(self._senders.values(), default=0)
+        busy = frames >= max(_BUSY, _BUSY_RATE * (now - self._since))
+        if busy and now - self._since > _BUSY_TOLD and now - self._told_busy > _BUSY_TOLD:
+            self._told_busy = now
+            sender = max(self._senders, key=lambda each: self._senders[each]).hex(":")
+            text = f"{sender} sends much to everybody on channel {self._channel}: waiting for its guide"
+            self._tell(Seen(_BUSY_WEIGHT, self._channel, text))
+        return busy
 
     def _say_progress(self, now: float) -> None:
         tracker = self._tracker
