@@ -1,25 +1,23 @@
 """Codecs as `qiot.protocols.base` has them: any input, events and time in any order give outputs.
 
-A row of `CODECS` makes a codec and names its doors; a BLE codec's doors are its characteristics. The first
-octet of an input chooses the row, the rest are steps.
+The first octet of an input chooses a row of `CODECS`, the rest are steps: three octets that say what, to whom
+and how long, and the octets that are fed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-import attrs
 from harness import fuzz, instrumented
 
 with instrumented():
+    from codecs_of_qiot import CODECS, Row
+
     from qiot.errors import ProtocolError
-    from qiot.model import AckRecipe, Event, Failure, Outcome, Peer, Reason, Step
-    from qiot.protocols.air.results import AIRKISS, ESPTOUCH_V2
+    from qiot.model import Event, Failure, Outcome, Peer, Reason, Step
     from qiot.protocols.base import Answer, Codec, Connected, Input, Lost, Mtu, Subscribed
-    from qiot.protocols.lan.air_ack_device import AirAckDevice
     from qiot.protocols.lan.air_acks import (
         RealtekReport,
         RealtekRequest,
@@ -27,68 +25,12 @@ with instrumented():
         parse_esptouch_ack,
         parse_esptouch_v2_ack,
     )
-    from qiot.protocols.lan.airkiss_lan import AirKissLanDevice
-    from qiot.protocols.lan.app_message import AppMessageDevice
-    from qiot.protocols.lan.app_message_phone import AppMessagePhone, log_request, parse_reply
-    from qiot.protocols.lan.realtek_device import RealtekDevice
+    from qiot.protocols.lan.app_message_phone import AppMessagePhone, parse_reply
 
-MAC: Final = b"\x02\0\0\0\0\1"
 STEPS_MAX: Final = 64
 OUTPUTS_MAX: Final = 10_000
 """Of one input: memory and time are bounded."""
-
-
-@attrs.frozen
-class Row:
-    """One codec.
-
-    Attributes:
-        make: Makes it.
-        doors: Names of its doors, as `feed` has them.
-        inputs: What gets far by itself.
-    """
-
-    make: Callable[[], Codec]
-    doors: Sequence[str]
-    inputs: Sequence[bytes] = ()
-
-
-def _json(**fields: object) -> bytes:
-    return json.dumps(fields).encode()
-
-
-CODECS: Final = (
-    Row(
-        lambda: AppMessageDevice(product_id="P1", device_name="D1", proto_version="3.0"),
-        ("command",),
-        [
-            _json(cmdType=1, ssid="Home", password="12345678", token="t"),  # noqa: S106
-            _json(cmdType=0, token="t"),  # noqa: S106
-            log_request(),
-        ],
-    ),
-    Row(
-        lambda: AirAckDevice(AckRecipe(ESPTOUCH_V2, 18266, b"\0"), method="smart_config", mac=MAC),
-        ("7001", "7002"),
-        [b"\1"],
-    ),
-    Row(lambda: AirAckDevice(AckRecipe(AIRKISS, 10000, b"\7"), method="airkiss", mac=MAC), ("10001",)),
-    Row(
-        lambda: AirKissLanDevice(device_type="gh_1", device_id="D1"),
-        ("12476",),
-        [bytes.fromhex("fd01fefc001000010000001000000001")],
-    ),
-    Row(
-        lambda: RealtekDevice(name="D1", mac=MAC),
-        ("8864", "18864"),
-        [
-            RealtekRequest.make(ask, bytes(64), b"57289961", user_pin=b"1", name="N").build()
-            for ask in (0, 2, 3, 4)
-        ],
-    ),
-)
-
-PARSERS: Final[Sequence[Callable[[bytes], object]]] = (
+PARSERS = (
     parse_esptouch_ack,
     parse_esptouch_v2_ack,
     parse_airkiss_ack,
@@ -96,27 +38,26 @@ PARSERS: Final[Sequence[Callable[[bytes], object]]] = (
     RealtekRequest.parse,
     parse_reply,
 )
-
 PEERS: Final = (
     Peer("soft_ap", "192.168.4.2:8266"),
     Peer("soft_ap", "192.168.4.3:8266"),
     Peer("ble", "02:00:00:00:00:02", 1),
 )
-_STEPS: Final = tuple(Step)
-_OUTCOMES: Final = tuple(Outcome)
+STEPS: Final = tuple(Step)
+OUTCOMES: Final = tuple(Outcome)
+
+# Low halves of a step's first octet; the high half is time.
+FEED, CONNECTED, MTU, SUBSCRIBED, LOST, TICK, LOG, NEWS = range(8)
 
 
 def try_octets(data: bytes) -> None:
     """Play it."""
     if not data:
         return
-    row = CODECS[data[0] % len(CODECS)]
-    _play(row, data[1:])
+    _play(CODECS[data[0] % len(CODECS)], data[1:])
     for parse in PARSERS:
-        try:
+        with contextlib.suppress(ProtocolError):
             parse(data)
-        except ProtocolError:
-            continue
     phone = AppMessagePhone(b"{}")
     phone.start(0.0)
     phone.feed(data, 0.1)
@@ -127,51 +68,50 @@ def _play(row: Row, data: bytes) -> None:
     for _ in range(STEPS_MAX):
         if len(data) < 3:
             break
-        kind, detail, size = data[:3]
-        data = data[3:]
+        what, detail, size = data[0] & 0x07, data[1], data[2]
+        now += (data[0] >> 4) ** 2 * 0.05
+        octets, data = (data[3 : 3 + size], data[3 + size :]) if what == FEED else (b"", data[3:])
         peer = PEERS[detail % len(PEERS)]
         door = row.doors[detail // 4 % len(row.doors)]
-        now += (kind >> 4) * 0.05
         with contextlib.suppress(ProtocolError):
-            count += len(_step(codec, kind & 0x0F, detail, data[:size], door=door, peer=peer, now=now))
-        if kind & 0x0F < 8:
-            data = data[size:]
+            count += len(_step(codec, what, detail, octets, door=door, peer=peer, now=now))
         due = codec.deadline()
         assert due is None or due >= 0
         assert count < OUTPUTS_MAX
 
 
 def _step(
-    codec: Codec, kind: int, detail: int, octets: bytes, *, door: str, peer: Peer, now: float
+    codec: Codec, what: int, detail: int, octets: bytes, *, door: str, peer: Peer, now: float
 ) -> Sequence[object]:
     given: dict[int, Input] = {
-        4: Connected(),
-        5: Mtu(23 + detail * 2),
-        6: Subscribed(door, on=bool(detail & 1)),
-        7: Lost(),
+        FEED: octets,
+        CONNECTED: Connected(),
+        MTU: Mtu(23 + detail * 2),
+        SUBSCRIBED: Subscribed(door, on=bool(detail & 1)),
+        LOST: Lost(),
     }
-    if kind < 8:
-        return codec.feed(door, given.get(kind, octets), peer, now)
-    if kind < 10:
+    if what in given:
+        return codec.feed(door, given[what], peer, now)
+    if what == TICK:
         return codec.tick(now)
-    if kind == 10:
-        return codec.tell(Answer("log", peer, lines=[octets]), now)
-    step, outcome = _STEPS[detail % len(_STEPS)], _OUTCOMES[detail // 16 % len(_OUTCOMES)]
-    failure = None
-    if outcome in {Outcome.FAILED, Outcome.RETRY}:
-        failure = Failure(step, Reason.WRONG_PASSWORD, 1)
+    if what == LOG:
+        return codec.tell(Answer("log", peer, lines=[b"one\r\n", b"two\r\n" * detail]), now)
+    step, outcome = STEPS[detail % len(STEPS)], OUTCOMES[detail // 16 % len(OUTCOMES)]
+    ended = outcome in {Outcome.FAILED, Outcome.RETRY}
+    failure = Failure(step, Reason.WRONG_PASSWORD, 1) if ended else None
     return codec.tell(Event(1, now, 1, step, outcome, peer, failure, {"ip": "192.168.4.9"}), now)
 
 
 def seeds() -> list[bytes]:
-    """Each codec: a join, its inputs, time."""
-    joined = bytes((0x0F, _STEPS.index(Step.JOINING) + 16 * _OUTCOMES.index(Outcome.OK), 0))
+    """Each codec: a connection, a join, what the other side says, and time."""
+    joined = bytes((NEWS, STEPS.index(Step.JOINING) + 16 * OUTCOMES.index(Outcome.OK), 0))
+    begin = bytes((CONNECTED, 2, 0, MTU, 80, 0, SUBSCRIBED, 5, 0))
     found = []
     for number, row in enumerate(CODECS):
-        for octets in (b"\1", *row.inputs):
-            feed = bytes((0x00, 0, len(octets))) + octets
-            other = bytes((0x20, 4, len(octets))) + octets
-            found.append(bytes((number,)) + joined + feed + b"\x88\0\0" + other + b"\xf8\0\0" * 3)
+        feeds = [bytes((FEED, 2, len(octets))) + octets for octets in row.inputs() if len(octets) < 256]
+        played = joined + b"".join(feed + bytes((TICK | 0x20, 0, 0)) for feed in feeds)
+        found.append(bytes((number,)) + begin + played + bytes((TICK | 0xF0, 0, 0)) * 3)
+        found.append(bytes((number,)) + begin + b"".join(feeds) + joined + bytes((LOST, 2, 0)))
     return found
 
 

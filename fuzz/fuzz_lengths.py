@@ -1,7 +1,7 @@
 """The decoders: frames of any length, order, direction and sender; no error, and no result out of noise.
 
-Every frame is four octets of the input: who and how, a step of the sequence number, and a length of which
-most values lie in the alphabets that the protocols use.
+After the first octet, every frame is four octets of the input: who and how, a step of the sequence number,
+and a length, of which most values lie in the alphabets that the protocols use.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ PASSWORD_MAX: Final = 80
 
 
 def try_octets(data: bytes) -> None:
-    """Feed all frames."""
+    """Feed all frames; the first octet says whether the decoders have keys."""
     keys = {"esptouch_key": Secret(bytes(16)), "airkiss_key": Secret(b"k"), "pin": Secret(b"1")}
-    for tracker in (Tracker(), Tracker(lambda: all_decoders(**keys))):
-        for seen in observations(data):
-            for result in tracker.feed(seen):
-                ssid = result.credentials.ssid
-                assert ssid is None or 0 < len(ssid) <= SSID_MAX
-                assert len(result.credentials.password) <= PASSWORD_MAX
-                assert (ssid is None) is (result.credentials.clue is not None)
-        assert all(0 <= progress.weight <= 1 for progress in tracker.progress())
+    tracker = Tracker(lambda: all_decoders(**keys)) if data[:1] > b"\x7f" else Tracker()
+    for seen in observations(data[1:]):
+        for result in tracker.feed(seen):
+            ssid = result.credentials.ssid
+            assert ssid is None or 0 < len(ssid) <= SSID_MAX
+            assert len(result.credentials.password) <= PASSWORD_MAX
+            assert (ssid is None) is (result.credentials.clue is not None)
+    assert all(0 <= progress.weight <= 1 for progress in tracker.progress())
 
 
 def observations(data: bytes) -> Iterator[Observation]:
@@ -80,11 +80,12 @@ def seeds() -> list[bytes]:
     for encoder in encoders:
         lengths = [cast.length for cast in encoder.round()]
         guide = [cast.length for cast in encoder.round() if cast.part in {"guide", "sync", "count"}]
-        found.append(_input(itertools.chain(guide[:4] * 3, lengths, guide[:4], lengths)))
+        frames = _frames(itertools.chain(guide[:4] * 3, lengths, guide[:4], lengths))
+        found += [b"\0" + frames, b"\xff" + frames]
     return found
 
 
-def _input(lengths: Iterable[int]) -> bytes:
+def _frames(lengths: Iterable[int]) -> bytes:
     return b"".join(bytes((0x22, 0x21, length >> 8, length & 0xFF)) for length in lengths)
 
 

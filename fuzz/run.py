@@ -16,6 +16,9 @@ from typing import Final
 HERE: Final = Path(__file__).resolve().parent
 FOUND: Final = HERE / "found"
 LENGTH_MAX: Final = 4096
+"""Octets of an input."""
+SHORTER: Final = {"lengths": 1024}
+"""Where every octet costs more."""
 
 
 def run(target: Path, options: argparse.Namespace) -> bool:
@@ -29,7 +32,7 @@ def run(target: Path, options: argparse.Namespace) -> bool:
             target,
             f"-runs={options.runs}",
             f"-max_total_time={options.seconds}",
-            f"-max_len={LENGTH_MAX}",
+            f"-max_len={SHORTER.get(name, LENGTH_MAX)}",
             f"-seed={options.seed}",
             "-timeout=10",
             "-rss_limit_mb=1024",

@@ -16,6 +16,7 @@ from qiot.hal.conformance.command import _parser as conformance_parser
 from qiot.model import Failure, Reason, Step
 from qiot.samples import dynreg_dev_sample, property_sample, wifi_config_sample
 from qiot.sniff.command import make_parser as sniff_parser
+from qiot.testbed.ble.__main__ import _parser as ble_parser
 from qiot.testbed.cloud.__main__ import _parser as cloud_parser
 from qiot.testbed.cloud.faults import Do, Point, parse_mode
 from qiot.testbed.phone.__main__ import _parser as phone_parser
@@ -29,6 +30,7 @@ PARSERS = {
     "qiot.samples.property_sample": property_sample.make_parser(),
     "qiot.hal.conformance": conformance_parser(),
     "qiot.sniff": sniff_parser(),
+    "qiot.testbed.ble": ble_parser(),
     "qiot.testbed.cloud": cloud_parser(),
     "qiot.testbed.phone": phone_parser(),
 }

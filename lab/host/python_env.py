@@ -16,7 +16,7 @@ from lab.host.trouble import CannotRunError
 __all__ = ["guest_python", "wanted_packages"]
 
 _VARIABLE = "QIOT_LAB_PYTHON"
-_EXTRAS = ("test",)
+_EXTRAS = ("test", "bumble")
 
 
 def guest_python(cache: Path, checkout: Path) -> Path:

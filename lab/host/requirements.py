@@ -45,8 +45,10 @@ REQUIRED = (
     Need("dnsmasq-base", "dnsmasq", "DHCP servers"),
     Need("network-manager", "NetworkManager", "the device's network"),
     Need("dbus-daemon", "dbus-daemon", "the device's system bus"),
+    Need("dbus-bin", "dbus-send", "asks it"),
     Need("udev", "/lib/systemd/systemd-udevd", "what NetworkManager waits for"),
     Need("bluez", "/usr/libexec/bluetooth/bluetoothd", "the device's Bluetooth"),
+    Need("libusb-1.0-0", "/usr/lib/x86_64-linux-gnu/libusb-1.0.so.0", "USB devices"),
 )
 
 

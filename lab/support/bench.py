@@ -7,12 +7,14 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
+from lab.support.bluetooth import BlueZ
 from lab.support.cloud import Cloud
-from lab.support.device import NetworkManager, Supplicant, SystemBus
+from lab.support.device import NetworkManager, Supplicant, SystemBus, Udev
 from lab.support.home_ap import HomeAp, Security
 from lab.support.namespaces import Namespace
 from lab.support.phone import Phone
 from lab.support.radios import Radio, load_radios, unload_radios
+from lab.support.usb import Gadget, load_ports, unload_ports
 
 __all__ = ["Bench"]
 
@@ -22,6 +24,8 @@ class Bench:
 
     def __init__(self) -> None:
         self.stack = ExitStack()
+        self._bus: SystemBus | None = None
+        self._udev: Udev | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -90,15 +94,25 @@ class Bench:
         return cloud
 
     def system_bus(self) -> SystemBus:
-        """The system bus, running."""
-        bus = SystemBus()
-        self.stack.callback(bus.stop)
-        bus.start()
-        return bus
+        """The system bus, running; the same one each time."""
+        if self._bus is None:
+            self._bus = SystemBus()
+            self.stack.callback(self._bus.stop)
+            self._bus.start()
+        return self._bus
+
+    def udev(self) -> Udev:
+        """udev, running; the same one each time."""
+        if self._udev is None:
+            self._udev = Udev()
+            self.stack.callback(self._udev.stop)
+            self._udev.start()
+        return self._udev
 
     def network_manager(self, *, unmanaged: Sequence[str] = (), level: str = "INFO") -> NetworkManager:
         """The system bus and `NetworkManager`, running; call it after radios were moved away."""
         self.system_bus()
+        self.udev().take("net")
         manager = NetworkManager(unmanaged, level)
         self.stack.callback(manager.stop)
         manager.start()
@@ -110,3 +124,21 @@ class Bench:
         self.stack.callback(supplicant.stop)
         supplicant.start()
         return supplicant
+
+    def bluez(self, settings: str = "") -> BlueZ:
+        """The system bus and bluetoothd, running; `bluetooth.BluetoothAir` gives it an adapter."""
+        bluez = BlueZ(self.system_bus(), settings)
+        self.stack.callback(bluez.stop)
+        bluez.start()
+        return bluez
+
+    def usb_ports(self, count: int) -> None:
+        """USB ports with udev, for gadgets; once a bench."""
+        self.udev()
+        self.stack.callback(unload_ports)
+        load_ports(count)
+
+    def usb(self, gadget: Gadget) -> None:
+        """Plug `gadget` into its port, one of `usb_ports`."""
+        self.stack.callback(gadget.unplug)
+        gadget.plug()

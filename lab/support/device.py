@@ -1,4 +1,4 @@
-"""The device's own daemons, in the root namespace: system bus, NetworkManager, wpa_supplicant."""
+"""The device's own daemons, in the root namespace: system bus, udev, NetworkManager, wpa_supplicant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab.support.programs import Daemon, run
 from lab.support.radios import Radio
 from lab.support.waiting import until
 
-__all__ = ["NetworkManager", "Supplicant", "SystemBus"]
+__all__ = ["NetworkManager", "Supplicant", "SystemBus", "Udev"]
 
 _NM_CONFIG = """[main]
 auth-polkit=root-only
@@ -44,30 +44,45 @@ class SystemBus:
             run(["dbus-uuidgen", "--ensure=/etc/machine-id"])
         self._daemon.start(self._socket.exists)
 
+    def has(self, name: str) -> bool:
+        """Whether somebody owns `name` on it, for example "org.bluez"."""
+        bus = "org.freedesktop.DBus"
+        return "boolean true" in self.send(bus, "/", f"{bus}.NameHasOwner", f"string:{name}")
+
+    def send(self, name: str, path: str, method: str, *arguments: str) -> str:
+        """Call a method as dbus-send does; the answer as it prints it, "" when it is an error."""
+        command = ["dbus-send", "--system", "--print-reply", f"--dest={name}", path, method, *arguments]
+        return run(command, check=False)
+
     def stop(self) -> None:
         """Stop it. Stopping twice is harmless."""
         self._daemon.stop()
 
 
-class _Udev:
-    """systemd-udevd: NetworkManager takes a device only after udev has."""
+class Udev:
+    """systemd-udevd: NetworkManager takes a device, and libusb hears of one, only after udev has."""
 
     def __init__(self) -> None:
         self._daemon = Daemon("udev", ["/lib/systemd/systemd-udevd"])
 
     def start(self) -> None:
+        """Start it and wait until it listens; what is there already it takes when told."""
         Path("/run/udev").mkdir(exist_ok=True)
         self._daemon.start(Path("/run/udev/control").exists)
-        run(["udevadm", "trigger", "--subsystem-match=net", "--action=add"])
+
+    def take(self, subsystem: str) -> None:
+        """Wait until it has taken all that is there of a kind of device."""
+        run(["udevadm", "trigger", f"--subsystem-match={subsystem}", "--action=add"])
         run(["udevadm", "settle", "-t", "30"])
 
     def stop(self) -> None:
+        """Stop it. Stopping twice is harmless."""
         self._daemon.stop()
         shutil.rmtree("/run/udev", ignore_errors=True)
 
 
 class NetworkManager:
-    """NetworkManager with udev, without a memory of earlier tests. The system bus must be running.
+    """NetworkManager without a memory of earlier tests. The system bus and udev must be running.
 
     It starts its own wpa_supplicant, through the bus.
 
@@ -79,7 +94,6 @@ class NetworkManager:
     def __init__(self, unmanaged: Sequence[str] = (), level: str = "INFO") -> None:
         self._unmanaged = ";".join(f"interface-name:{name}" for name in unmanaged)
         self._level = level
-        self._udev = _Udev()
         self._supplicant = Daemon("nm-wpa", ["wpa_supplicant", "-u", "-t", "-O", "/run/wpa_supplicant"])
         self._daemon = Daemon("networkmanager", ["NetworkManager", "--no-daemon", "--debug"])
 
@@ -92,7 +106,6 @@ class NetworkManager:
         config.parent.mkdir()
         Path("/etc/NetworkManager/system-connections").mkdir(mode=0o700)
         config.write_text(_NM_CONFIG.format(unmanaged=self._unmanaged, level=self._level))
-        self._udev.start()
         self._supplicant.start()
         self.start_again()
 
@@ -103,11 +116,11 @@ class NetworkManager:
         )
 
     def kill(self) -> None:
-        """End it at once; udev and its wpa_supplicant stay."""
+        """End it at once; its wpa_supplicant stays."""
         self._daemon.kill()
 
     def stop_only(self) -> None:
-        """End it politely; udev and its wpa_supplicant stay."""
+        """End it politely; its wpa_supplicant stays."""
         self._daemon.stop()
 
     def state(self, interface: str) -> str:
@@ -123,10 +136,9 @@ class NetworkManager:
         until(lambda: self.state(interface) == state, f"{interface} is {state} in NetworkManager", seconds)
 
     def stop(self) -> None:
-        """Stop it, its wpa_supplicant and udev. Stopping twice is harmless."""
+        """Stop it and its wpa_supplicant. Stopping twice is harmless."""
         self._daemon.stop()
         self._supplicant.stop()
-        self._udev.stop()
         for folder in _NM_STATE:
             if Path(folder).is_mount():
                 run(["umount", "--lazy", folder])

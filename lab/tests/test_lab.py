@@ -11,20 +11,18 @@ import pytest
 from lab.support.bench import Bench
 from lab.support.home_ap import HomeAp, Security
 from lab.support.phone import JoinFailedError, Phone
-from lab.support.programs import FailedError, run
+from lab.support.programs import FailedError
 from lab.support.radios import Radio
 from lab.support.traces import traces
 from lab.support.waiting import until
 
 
-@pytest.mark.smoke
 @pytest.mark.duration(1)
 def test_the_guest_runs_debians_kernel() -> None:
     assert Path("/out/booted").exists()
     assert "Debian" in platform.version()
 
 
-@pytest.mark.smoke
 @pytest.mark.duration(12)
 def test_a_phone_joins_wpa2_and_reaches_the_access_point(bench: Bench) -> None:
     first, second = bench.radios(2)
@@ -148,12 +146,3 @@ def test_a_bench_leaves_nothing_behind() -> None:
         assert traces() != before
     assert traces() == before
     assert left_alone.wait(30) != 0
-
-
-@pytest.mark.smoke
-@pytest.mark.duration(2)
-def test_bluetooth_and_usb_modules_load() -> None:
-    run(["modprobe", "hci_vhci"])
-    run(["modprobe", "dummy_hcd"])
-    assert Path("/dev/vhci").exists()
-    assert list(Path("/sys/class/udc").iterdir())

@@ -23,7 +23,6 @@ def connect(interface: str) -> None:
     run(words, seconds=90)
 
 
-@pytest.mark.smoke
 @pytest.mark.duration(20)
 def test_network_manager_joins_a_network(bench: Bench) -> None:
     device, second = bench.radios(2)

@@ -121,6 +121,35 @@ async def test_scans_at_the_same_time_wait_for_each_other(
 
 
 @pytest.mark.duration(25)
+async def test_scans_of_others_are_ended(bench: Bench, wireless: Nl80211, links: Links) -> None:
+    _, first = bench.radios(2)
+    home = await asyncio.to_thread(bench.home_ap, first, dhcp=False)
+    await links.up("wlan0")
+    other = Nl80211()
+    try:
+        # By an urgent one, which begins at once; the other begins again.
+        everywhere = asyncio.ensure_future(other.scan("wlan0", ssids=[b""], timeout=60))
+        await asyncio.wait({everywhere}, timeout=1)
+        async with asyncio.timeout(5):
+            seen = await wireless.scan("wlan0", ssids=[b""], frequencies=[2437], urgent=True, timeout=10)
+        assert [each.bssid.hex(":") for each in seen] == [home.bssid]
+        assert [each.bssid.hex(":") for each in await everywhere] == [home.bssid]
+        # By whoever needs the radio for a while: one that runs, those that begin; one channel is let be.
+        everywhere = asyncio.ensure_future(other.scan("wlan0", ssids=[b""], timeout=60))
+        await asyncio.wait({everywhere}, timeout=1)
+        keeping = asyncio.ensure_future(wireless.end_scans("wlan0"))
+        with pytest.raises(MediumError, match="ends every scan"):
+            await everywhere
+        assert await other.scan("wlan0", ssids=[b""], frequencies=[2437], timeout=10)
+        assert await wireless.scan("wlan0", ssids=[b""], frequencies=[2412, 2437], timeout=10)  # our own
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        assert await other.scan("wlan0", ssids=[b""], frequencies=[2412, 2437], timeout=10)
+    finally:
+        await other.close()
+
+
+@pytest.mark.duration(25)
 async def test_an_access_point_that_is_gone_is_soon_forgotten(
     bench: Bench, wireless: Nl80211, links: Links
 ) -> None:

@@ -18,6 +18,8 @@ _LAST_OF_2_4_GHZ: Final = 14
 _MANY_DAMAGED: Final = 0.1
 _BUSY: Final = 50
 """Frames to everybody that make a sender worth a line."""
+_FEW: Final = 3
+"""Wrong checksums that lost frames alone may cause."""
 _ETHERNET: Final = 1
 
 
@@ -89,8 +91,11 @@ def _advice_on(progress: Sequence[Progress]) -> Iterator[str]:
         # The decoders say in their own words where a key or a PIN is what is missing.
         if "key" in each.text or "PIN" in each.text:
             yield "give the device's key or PIN: --esptouch-key, --airkiss-key, --pin"
-        elif each.wrong_checksums > each.frames // 4:
-            yield "many checksums are wrong: frames are lost or several phones send at once; move closer"
+        elif each.wrong_checksums > _FEW and 2 * each.wrong_checksums > each.have:
+            yield (
+                "many checksums are wrong: several phones or another program send at once, or the sender "
+                "does not follow the protocol"
+            )
         elif each.weight < 1:
             yield "symbols are missing: listen longer, or closer to the phone and its access point"
         yield from _one_sided(Direction.TO_AP in each.directions, Direction.FROM_AP in each.directions)

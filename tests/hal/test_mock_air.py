@@ -18,7 +18,7 @@ from qiot.protocols.air.dot11 import parse_header
 from qiot.protocols.air.results import Decoded
 from qiot.protocols.air.tracker import Tracker
 from qiot.sim import HomeNetwork, Phone, World
-from qiot.sim.air import Link
+from qiot.sim.air import Bursts, Link
 from tests.hal.helpers import PASSWORD, ManualClock, credentials, until
 
 GROUP_DATA = FrameFilter(kinds=frozenset({"data"}))
@@ -189,6 +189,22 @@ async def test_damaged_frames_are_counted_and_nothing_else() -> None:
     await platform.close()
 
 
+async def test_an_air_with_neighbouring_channels_and_interference() -> None:
+    clock = ManualClock()
+    world = World([home(channel=7)], clock=clock, seed=7)
+    world.air.overhears = True
+    platform, sniffer = await listening(world, BEACONS)
+    heard = await heard_by(sniffer, clock, 4)
+    assert 5 < len(heard) < 35
+    assert {frame.channel for frame in heard} == {6}
+    await platform.close()
+    world.air.overhears = False
+    world.air.bursts = Bursts(loss=1.0, seconds=1.0, every=1.0)
+    platform, sniffer = await listening(world, BEACONS, channel=7)
+    assert 5 < len(await heard_by(sniffer, clock, 5)) < 45
+    await platform.close()
+
+
 async def test_one_sniffer_hears_what_the_other_one_sends() -> None:
     world = World()
     one, _ = await listening(world, EVERYTHING)
@@ -243,6 +259,17 @@ async def test_a_cancelled_read_leaves_no_task() -> None:
         await asyncio.gather(reading, return_exceptions=True)
         await until(lambda: clock.sleepers == 0)
     assert len(asyncio.all_tasks()) == 1
+    await platform.close()
+
+
+async def test_a_read_does_not_go_on_over_a_stop_and_a_start() -> None:
+    platform, sniffer = await listening(World(), GROUP_DATA)
+    reading = asyncio.ensure_future(sniffer.read())
+    await asyncio.sleep(0)
+    await sniffer.stop()
+    await sniffer.start(GROUP_DATA)
+    with pytest.raises(MediumError):
+        await asyncio.wait_for(reading, 10)
     await platform.close()
 
 

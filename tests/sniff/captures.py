@@ -28,6 +28,7 @@ class Shape:
         overhead: Octets of the frame without check sum beside the payload, QoS control left out: 60 to 84.
         check_sum: The frame's check sum follows it.
         flagged: Radiotap says so.
+        right: It is the right one; some programs write zeros.
         cut: Octets of each packet that are kept, or None.
     """
 
@@ -36,6 +37,7 @@ class Shape:
     from_ap: bool = False
     check_sum: bool = False
     flagged: bool = True
+    right: bool = True
     link: int = RADIOTAP
     cut: int | None = None
     frequency: int = 2437
@@ -79,7 +81,7 @@ class Capture:
 
     def frame(self, t: float, frame: bytes, shape: Shape) -> None:
         if shape.check_sum:
-            frame += struct.pack("<I", zlib.crc32(frame))
+            frame += struct.pack("<I", zlib.crc32(frame) if shape.right else 0)
         packet = frame
         if shape.link == RADIOTAP:
             flags = 0x10 if shape.check_sum and shape.flagged else 0

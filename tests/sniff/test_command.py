@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import attrs
 import pytest
 
 from qiot.errors import MediumError
@@ -139,6 +140,31 @@ def test_a_missing_pin_is_explained(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "--pin" in sniffed(capsys, file, status=1)[1]
     (result,), _ = sniffed(capsys, file, "--pin", "12345678", "--show-secrets")
     assert (result["password"], result["pattern"]) == ("pass1234word", 3)
+
+
+@pytest.mark.parametrize("count", [500, 1500])
+def test_wrong_checksums_are_explained(
+    count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where another guide code has just begun."""
+    casts = itertools.islice(AirKiss(SSID, PASSWORD, 5).casts(), count)
+    wrong = (
+        attrs.evolve(cast, length=cast.length ^ 1)
+        if cast.part == "data" and 0x88 <= cast.length < 0x100
+        else cast
+        for cast in casts
+    )
+    _, said = sniffed(capsys, Capture(Shape()).add(wrong).write(tmp_path / "air.pcap"), status=1)
+    assert "0 of 6 sequences" in said
+    assert "missing: sequence 0" in said
+    assert "many checksums are wrong" in said
+
+
+def test_a_wrong_prefix_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    casts = itertools.islice(AirKiss(SSID, PASSWORD, 5).casts(), 900)
+    wrong = (attrs.evolve(cast, length=cast.length ^ (cast.part == "prefix")) for cast in casts)
+    _, said = sniffed(capsys, Capture(Shape()).add(wrong).write(tmp_path / "air.pcap"), status=1)
+    assert "the prefix field's checksum is wrong" in said
 
 
 def test_quiet_channels_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,10 @@ import contextlib
 import itertools
 import json
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +28,7 @@ from qiot.testbed.phone.air import AirSender, open_udp_sink
 from qiot.testbed.phone.air_options import plan_of
 from qiot.testbed.phone.air_phone import AirPhone
 from qiot.testbed.phone.air_rules import airkiss_rules
-from tests.testbed_phone.peers import INFO, PASSWORD, TOKEN
+from tests.testbed_phone.peers import INFO, PASSWORD, TOKEN, cloud
 
 MAC = bytes.fromhex("240ac4010203")
 PHONE_MAC = bytes.fromhex("0a1b2c3d4e5f")
@@ -256,6 +259,78 @@ async def test_simpleconfig_confirms_to_the_device() -> None:
     assert request.mac == PHONE_MAC
     assert sender == (host, 8864)
     assert "ignored" in [step["event"] for step in steps]
+
+
+# --- the program -------------------------------------------------------------------------------------------
+
+
+async def run_program(*arguments: object) -> tuple[int, list[dict[str, Any]]]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "qiot.testbed.phone",
+        *map(str, arguments),
+        "--json",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        out, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    text = out.decode()
+    assert PASSWORD not in text
+    assert TOKEN not in text
+    assert process.returncode is not None
+    return process.returncode, [json.loads(line) for line in text.splitlines()]
+
+
+async def test_the_program_goes_from_the_air_to_bound(tmp_path: Path) -> None:
+    script = {
+        "AppCreateBindToken": {"Response": {"Token": TOKEN}},
+        "AppGetDeviceBindTokenState": {"Response": {"State": 2}},
+        "AppTokenBindDeviceFamily": {"Response": {}},
+    }
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    host, address = loopback()
+    device = Device(lambda result: [result.ack.data + MAC])
+    device.ack_to = (host, 18266)
+
+    def take_token(data: bytes, sender: tuple[str, int]) -> None:
+        assert json.loads(data)["token"] == TOKEN
+        commands.transport.sendto(INFO, sender)
+
+    async with (
+        cloud(**script) as api,
+        ear(address, 7001, device.heard) as device.ear,
+        ear(address, 8266, take_token) as commands,
+    ):
+        status, steps = await run_program(
+            "esptouch2", "--ssid", "Home", "--password-file", tmp_path / "password", "--host", host,
+            "--broadcast", address, "--app-url", api.url, "--timeout", 60,
+        )  # fmt: skip
+    assert status == 0
+    assert device.decoded is not None
+    assert device.decoded.credentials.password == Secret(PASSWORD)
+    assert steps[-1] == {"event": "bound", "productId": "P1", "deviceName": "D1"}
+    assert [each["event"] for each in steps if each["event"] in {"ack", "token", "poll"}] == [
+        "ack",
+        "token",
+        "poll",
+    ]
+
+
+async def test_the_program_fails_with_reason_and_hint() -> None:
+    host, address = loopback()
+    status, steps = await run_program(
+        "smartconfig", "--ssid", "Home", "--host", host, "--broadcast", address, "--timeout", 0.1
+    )
+    assert status == 1
+    assert steps[-1]["event"] == "failed"
+    assert steps[-1]["reason"] == "time-out"
+    assert steps[-1]["hint"]
 
 
 # --- what goes wrong ---------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
 import h11
@@ -131,6 +131,8 @@ class ModuleTransport(Transport):
         modem: The module.
         identity: Whose secret the module uses for MQTT: it makes the password by itself.
     """
+
+    any_broker: ClassVar[bool] = False
 
     def __init__(self, modem: Modem, identity: Identity) -> None:
         self._modem = modem

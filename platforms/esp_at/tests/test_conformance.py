@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -87,11 +91,27 @@ class TestSoftAp(EspAt, ListenerConformance):
 
 
 class TestTransport(EspAt, TransportConformance):
-    # The module speaks MQTT as itself, to a broker with TLS, and says one number for whatever fails.
-    test_messages_go_both_ways = None
-    test_a_refused_connection_has_the_brokers_number = None
-    test_a_broker_that_is_not_there_is_told = None
-    test_a_broker_that_is_none_is_told = None
-    test_tls_is_checked = None
-    test_a_cancelled_connection_leaves_nothing = None
-    test_a_lost_connection_is_told = None
+    pass
+
+
+def test_the_kits_command_line_finds_it_and_passes_it(module_path: str, tmp_path: Path) -> None:
+    """By the entry point, as its users run it."""
+    if "esp-at" not in entry_points(group="qiot.hal").names:
+        pytest.skip("pip install ./platforms/esp_at first")
+    around = tmp_path / "around.json"
+    around.write_text(
+        json.dumps(
+            {
+                "home": {"ssid": "Home", "password": "home-password"},
+                "second": {"ssid": "Second", "password": "second-password"},
+                "join_seconds": 10,
+            }
+        )
+    )
+    spec = f"esp-at:{module_path},state={tmp_path / 'state'}"
+    command = [sys.executable, "-m", "qiot.hal.conformance", spec, "--yes", "--env", str(around)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = done.stdout.splitlines()
+    assert any(row.startswith("Wifi") and row.endswith(" pass") for row in rows)
+    assert any(row.startswith("Transport") and "its own cloud only" in row for row in rows)

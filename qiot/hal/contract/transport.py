@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
+from typing import ClassVar
 
 import attrs
 
@@ -77,7 +78,14 @@ class HttpResponse:
 
 
 class Transport(abc.ABC):
-    """How this device reaches the internet: the host's sockets, or a modem with its own IP stack."""
+    """How this device reaches the internet: the host's sockets, or a modem with its own IP stack.
+
+    Attributes:
+        any_broker: False where `mqtt` connects to the modem's own cloud only, as the modem itself: it takes
+            neither another broker, nor another identity, nor files for TLS. `request` is not concerned.
+    """
+
+    any_broker: ClassVar[bool] = True
 
     @abc.abstractmethod
     async def mqtt(self, parameters: MqttParameters) -> CloudLink:

@@ -41,25 +41,31 @@ class Neighbourhood:
         self._last: Sequence[Network] = ()
         self._at = float("-inf")
 
-    async def scan(self) -> Sequence[Network]:
+    async def scan(self, *, urgent: bool = False) -> Sequence[Network]:
         """Listen and ask on every channel; our own access point is left out.
+
+        Args:
+            urgent: End a scan of somebody else instead of waiting for it.
 
         Raises:
             MediumError: The radio cannot scan now, or we may not.
         """
         found: list[Network] = []
-        async with contextlib.aclosing(self.sweep()) as bands:
+        async with contextlib.aclosing(self.sweep(urgent=urgent)) as bands:
             async for networks in bands:
                 found += networks
         self._last = sorted(found, key=lambda each: -each.signal)
         self._at = asyncio.get_running_loop().time()
         return self._last
 
-    async def sweep(self, ssid: bytes | None = None) -> AsyncGenerator[Sequence[Network], None]:
+    async def sweep(
+        self, ssid: bytes | None = None, *, urgent: bool = False
+    ) -> AsyncGenerator[Sequence[Network], None]:
         """The same band by band, those with most networks first: whoever finds his need not go on.
 
         Args:
             ssid: Ask for this name too, which is how a network that hides is found.
+            urgent: End a scan of somebody else instead of waiting for it.
 
         Raises:
             MediumError: The radio cannot scan now, or we may not.
@@ -68,14 +74,17 @@ class Neighbourhood:
         for band in Band:
             frequencies = [each.frequency for each in channels if each.band is band and _worth_a_look(each)]
             if frequencies:
-                yield await self.look_at(frequencies, ssid)
+                yield await self.look_at(frequencies, ssid, urgent=urgent)
 
-    async def look_at(self, frequencies: Sequence[int], ssid: bytes | None = None) -> Sequence[Network]:
+    async def look_at(
+        self, frequencies: Sequence[int], ssid: bytes | None = None, *, urgent: bool = False
+    ) -> Sequence[Network]:
         """Listen and ask on some channels.
 
         Args:
             frequencies: MHz.
             ssid: Ask for this name too.
+            urgent: End a scan of somebody else instead of waiting for it.
 
         Raises:
             MediumError: The radio cannot scan now, or we may not.
@@ -86,6 +95,7 @@ class Neighbourhood:
             interface,
             ssids=(_ANY,) if ssid is None else (ssid, _ANY),
             frequencies=frequencies,
+            urgent=urgent,
             timeout=_LIMIT,
         )
         own = await self._radio.own_addresses()
@@ -114,7 +124,7 @@ class Neighbourhood:
         if asyncio.get_running_loop().time() - self._at < _WORTH_KEEPING:
             return
         try:
-            await self.scan()
+            await self.scan(urgent=True)
         except MediumError as error:
             log.debug(f"no scan before the access point starts: {error}")
 

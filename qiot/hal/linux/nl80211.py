@@ -79,6 +79,7 @@ class Nl80211:
         self._netlink = Netlink(WIRELESS)
         self._links = Links()
         self._family: Family | None = None
+        self._own_scans = 0
 
     async def wiphy(self, interface: str) -> Wiphy:
         """The radio of an interface."""
@@ -218,6 +219,7 @@ class Nl80211:
         ssids: Sequence[bytes] = (),
         frequencies: Sequence[int] = (),
         flush: bool = False,
+        urgent: bool = False,
         timeout: float,
     ) -> Sequence[Bss]:
         """Scan; a scan of somebody else is waited for, and its results are taken where they cover ours.
@@ -227,6 +229,7 @@ class Nl80211:
             ssids: Names to ask for; an empty one asks everybody. None of them: only to listen.
             frequencies: MHz of the channels; none for all.
             flush: Forget what was seen before.
+            urgent: End a scan of somebody else instead; one over all bands takes up to 13 s.
             timeout: Seconds.
 
         Raises:
@@ -236,13 +239,31 @@ class Nl80211:
             try:
                 async with asyncio.timeout(timeout), self._listening("scan") as news:
                     began = asyncio.get_running_loop().time()
-                    await self._run_scan(name, news, list(ssids), list(frequencies), flush=flush)
+                    await self._run_scan(
+                        name, news, list(ssids), list(frequencies), flush=flush, urgent=urgent
+                    )
             except TimeoutError:
                 raise MediumError(
                     f"{name} did not finish a scan within {timeout:g} s", reason=Reason.TIMEOUT
                 ) from None
         oldest = asyncio.get_running_loop().time() - began + _OLD
         return [each for each in await self.scan_results(name) if each.age <= oldest or each.associated]
+
+    async def end_scans(self, name: str) -> None:
+        """End the scans of others on the radio of an interface, until cancelled.
+
+        A scan of one channel is let be: it is over before anybody misses the radio. Where the driver cannot
+        end a scan, nothing is ended.
+        """
+        with refusals(f"keeping {name} from scans", name):
+            own, family = await self.interface(name), await self._find()
+            end = _message(_ABORT_SCAN, INTERFACE=own.index)
+            async with self._listening("scan") as news:
+                begun: Any = None  # one may be on its way
+                while True:
+                    if not self._own_scans and (begun is None or len(_frequencies(begun)) > 1):
+                        self._netlink.post(end, family.number)
+                    begun = await self._news(news, frozenset({_TRIGGER_SCAN}), own.wiphy)
 
     async def scan_results(self, name: str) -> Sequence[Bss]:
         """What the kernel has seen in the last 30 s, without a scan."""
@@ -294,7 +315,14 @@ class Nl80211:
         await self._links.close()
 
     async def _run_scan(
-        self, name: str, news: Netlink, ssids: list[bytes], frequencies: list[int], *, flush: bool
+        self,
+        name: str,
+        news: Netlink,
+        ssids: list[bytes],
+        frequencies: list[int],
+        *,
+        flush: bool,
+        urgent: bool,
     ) -> None:
         """Scan, until one that covers what is wanted is done."""
         own = await self.interface(name)
@@ -309,29 +337,39 @@ class Nl80211:
         family = await self._find()
         aborted = 0
         while aborted < _ATTEMPTS:
-            request = _message(_TRIGGER_SCAN, **facts)
             news.forget()
+            self._own_scans += 1
             try:
-                await self._ask(request)
+                await self._ask(_message(_TRIGGER_SCAN, **facts))
+                end = await self._ended(news, own)
+                if end is None or _done(end):
+                    return
             except OSError as error:
                 if error.errno != errno.EBUSY:
                     raise
-                # A scan of somebody else runs on one of the radio's interfaces, or the radio is elsewhere.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL):
-                        end = await self._news(news, _SCAN_ENDS, own.wiphy)
-                        if _done(end) and not flush and _covers(end, wanted, ssids):
-                            return
+            else:
+                aborted += 1
                 continue
-            try:
-                end = await self._news(news, _SCAN_ENDS, own.wiphy)
-            except BaseException:
+            finally:
+                self._own_scans -= 1
+            # A scan of somebody else runs on one of the radio's interfaces, or the radio is elsewhere.
+            if urgent:
                 self._netlink.post(_message(_ABORT_SCAN, INTERFACE=own.index), family.number)
-                raise
-            if end is None or _done(end):
-                return
-            aborted += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_POLL):
+                    end = await self._news(news, _SCAN_ENDS, own.wiphy)
+                    if _done(end) and not flush and _covers(end, wanted, ssids):
+                        return
         raise MediumError(f"{name}: somebody ends every scan", code=errno.EINTR)
+
+    async def _ended(self, news: Netlink, own: WirelessInterface) -> Any:
+        """The end of the scan that was just begun; a cancellation ends it."""
+        try:
+            return await self._news(news, _SCAN_ENDS, own.wiphy)
+        except BaseException:
+            family = await self._find()
+            self._netlink.post(_message(_ABORT_SCAN, INTERFACE=own.index), family.number)
+            raise
 
     async def _usual_frequencies(self, name: str) -> set[int]:
         """What a scan goes over that names none; other scans leave 6 GHz out in part."""
@@ -381,9 +419,11 @@ def _done(end: Any) -> bool:
 
 def _covers(end: Any, wanted: set[int], ssids: Sequence[bytes]) -> bool:
     """True where a scan went over all that is wanted."""
-    return wanted <= set(end.get_attr("SCAN_FREQUENCIES") or ()) and set(ssids) <= set(
-        end.get_attr("SCAN_SSIDS") or ()
-    )
+    return wanted <= set(_frequencies(end)) and set(ssids) <= set(end.get_attr("SCAN_SSIDS") or ())
+
+
+def _frequencies(scan: Any) -> Sequence[int]:
+    return scan.get_attr("SCAN_FREQUENCIES") or ()
 
 
 def _message(command: int, **facts: Any) -> Any:

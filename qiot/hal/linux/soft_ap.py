@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import attrs
 
@@ -12,6 +13,7 @@ from qiot.hal.linux.backends import AccessPointBackend
 from qiot.hal.linux.neighbourhood import Neighbourhood
 from qiot.hal.linux.nl80211 import RadioChannel
 from qiot.hal.linux.radio import Radio
+from qiot.hal.linux.stillness import Stillness
 from qiot.log import get_logger
 from qiot.model import Reason
 
@@ -52,6 +54,7 @@ class LinuxSoftAp(SoftAp):
         self._backend = backend
         self._beside_station = beside_station
         self._neighbourhood = neighbourhood
+        self._stillness = Stillness(radio)
         self._running: _Running | None = None
         self._starting = False
 
@@ -73,9 +76,11 @@ class LinuxSoftAp(SoftAp):
             frequency = await self._frequency(spec, beside=beside)
             await self._neighbourhood.remember()
             interface = await self._radio.add_interface("ap") if beside else self._radio.interface
+            self._stillness.begin()
             try:
                 await backend.start(spec, interface, frequency)
             except BaseException:
+                await self._stillness.end()
                 await self._radio.remove_interface(interface)
                 raise
             self._running = _Running(backend, spec, interface, frequency, at=frequency)
@@ -84,6 +89,7 @@ class LinuxSoftAp(SoftAp):
 
     async def stop(self) -> None:
         """Take it down. Where that is cancelled, the next stop finishes it."""
+        await self._stillness.end()
         running = self._running
         if running is None:
             return
@@ -105,26 +111,35 @@ class LinuxSoftAp(SoftAp):
         joined = await self._radio.nl80211.stations(interface)
         return [Station(mac=mac, address=addresses.get(mac)) for mac in joined]
 
-    async def make_room(self, frequency: int | None) -> None:
+    @contextlib.asynccontextmanager
+    async def room(self) -> AsyncIterator[None]:
+        """Let the station look around and join; where that fails, the radio stays on our channel again.
+
+        Raises:
+            HalError: The access point is in the station's place.
+        """
+        self._check_room()
+        await self._stillness.end()
+        try:
+            yield
+        except BaseException:
+            self._stay()
+            raise
+
+    async def go_to(self, frequency: int | None) -> None:
         """Let the station join on `frequency`: one radio has one channel, so the access point goes there.
 
         Its stations follow it, or lose it for a moment where it has to start anew.
 
         Args:
-            frequency: MHz; None only to ask whether a join is possible.
+            frequency: MHz; None where it is not known.
 
         Raises:
             HalError: The access point is in the station's place.
         """
+        self._check_room()
         running = self._running
-        if running is None:
-            return
-        if running.interface == self._radio.interface:
-            raise HalError(
-                "the access point is up, and this radio cannot be access point and station at once",
-                hint="Stop the access point before the join.",
-            )
-        if frequency in (None, running.at):
+        if running is None or frequency in (None, running.at):
             return
         log.info(f"the access point goes to {frequency} MHz, where the network is")
         try:
@@ -136,10 +151,22 @@ class LinuxSoftAp(SoftAp):
             running.at = frequency
 
     async def resume(self) -> None:
-        """Be up again where a join took the channel away and has been undone."""
+        """A join was undone: stay on our channel, and be up again where it took that away."""
+        self._stay()
         running = self._running
         if running is not None and running.at is None:
             await self._start_anew(running, running.frequency)
+
+    def _check_room(self) -> None:
+        if self._running is not None and self._running.interface == self._radio.interface:
+            raise HalError(
+                "the access point is up, and this radio cannot be access point and station at once",
+                hint="Stop the access point before the join.",
+            )
+
+    def _stay(self) -> None:
+        if self._running is not None:
+            self._stillness.begin()
 
     async def _start_anew(self, running: _Running, frequency: int) -> None:
         """Start on another channel; where that cannot be, as on many of 5 GHz, the station goes first."""

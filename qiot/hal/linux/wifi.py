@@ -71,16 +71,17 @@ class LinuxWifi(Wifi):
         with self._working("a join"):
             clock = asyncio.get_running_loop().time
             deadline = clock() + timeout
-            await self._soft_ap.make_room(None)
-            backend = await self._backend()
-            target = await self._find(credentials, deadline)
-            await self._soft_ap.make_room(target.frequency)
-            return await backend.join(target, max(deadline - clock(), 0.0))
+            async with self._soft_ap.room():
+                backend = await self._backend()
+                target = await self._find(credentials, deadline)
+                await self._soft_ap.go_to(target.frequency)
+                return await backend.join(target, max(deadline - clock(), 0.0))
 
     async def rejoin(self, timeout: float) -> IpConfig:
         """Be in the stored network again."""
         with self._working("a join"):
-            return await (await self._backend()).rejoin(timeout)
+            async with self._soft_ap.room():
+                return await (await self._backend()).rejoin(timeout)
 
     async def settle(self, *, keep: bool) -> None:
         """Keep the last join, or undo it."""
@@ -143,11 +144,11 @@ class LinuxWifi(Wifi):
         if known:
             yield known, False
         if hinted := [*(await self._frequencies(channel)).values()]:
-            yield await hears.look_at(hinted), False
+            yield await hears.look_at(hinted, urgent=True), False
         if not known and (known := hears.recall()):
             yield known, False
         for name in (None, ssid):
-            async with contextlib.aclosing(hears.sweep(name)) as bands:
+            async with contextlib.aclosing(hears.sweep(name, urgent=True)) as bands:
                 async for networks in bands:
                     yield networks, name is not None
 

@@ -79,12 +79,14 @@ class MockSniffer(Sniffer):
 
     async def read(self) -> tuple[Sequence[Frame], int]:
         """The frames that wait, oldest first; at least one."""
+        receiver = self._receiver
         self._check_started()
         self._air.catch_up()
         while not self._inbox:
             self._woken.clear()
             await self._air.wait(self._woken)
-            self._check_started()
+            if self._receiver is not receiver:
+                raise MediumError("the sniffer was stopped", hint="Start it first.")
         frames, dropped = list(self._inbox), self._dropped
         self._inbox.clear()
         self._dropped = 0

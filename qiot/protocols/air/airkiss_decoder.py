@@ -234,12 +234,15 @@ class AirKissDecoder(Decoder):
 
     def _state(self) -> State:
         tracks = [track for track in self._tracks.values() if track.overhead is not None]
-        shape = self._evidence.shape()
+        everything = (self._evidence, *reversed(self._earlier))
+        # After a guide code there is nothing at first; what came before it says more.
+        evidence = max(everything, key=lambda each: (each.shape() is not None, each.known()))
+        shape = evidence.shape()
         known: dict[int, bytes] = {}
         missing: tuple[str, ...] = ("magic field",)
         need = 0
         if shape is not None:
-            known, need = self._evidence.sequences(), shape.sequences
+            known, need = evidence.sequences(), shape.sequences
             missing = tuple(f"sequence {index}" for index in range(need) if index not in known)
             if shape.password is None:
                 missing = ("prefix field", *missing)
@@ -249,6 +252,8 @@ class AirKissDecoder(Decoder):
             text = "complete, but not encrypted with this key"
         elif shape is None:
             text = "guide code heard, the magic field is missing"
+        elif evidence.wrong_prefix:
+            text = f"{len(known)} of {need} sequences, the prefix field's checksum is wrong"
         else:
             text = f"{len(known)} of {need} sequences"
         return State(
@@ -259,5 +264,7 @@ class AirKissDecoder(Decoder):
             have=len(known),
             need=need,
             missing=missing,
-            wrong_checksums=self._evidence.wrong_checksums + self._wrong_ssid + self._wrong_key,
+            wrong_checksums=sum(each.wrong_checksums + each.wrong_prefix for each in everything)
+            + self._wrong_ssid
+            + self._wrong_key,
         )

@@ -73,6 +73,8 @@ class Evidence:
         self._shape_is_new = False
         self.wrong_checksums = 0
         self.quarrels = 0
+        self._absorbed = False
+        self._is_split = False
         self._doubt = False
 
     @property
@@ -93,8 +95,12 @@ class Evidence:
 
     @property
     def is_quarrelling(self) -> bool:
-        """So many places had two values that it is likely another datum by now."""
-        return self.quarrels >= _QUARRELS
+        """So many places had two values that it is likely another datum by now.
+
+        Where something from before a guide code was taken over, one place is enough: the phone may have
+        started over with the same random byte.
+        """
+        return self.quarrels >= _QUARRELS or (self._absorbed and self._is_split)
 
     # --- what comes in -------------------------------------------------------------------------------------
 
@@ -138,6 +144,7 @@ class Evidence:
         else:
             vote.weight += weight
             vote.hearing, vote.last = hearing, weight
+        self._is_split |= len(votes) > 1 and sum(vote.weight >= BELIEVED for vote in votes.values()) > 1
         self._sequences.pop(index, None)
 
     def _values(self, index: int, slot: int, weight: int) -> list[int]:
@@ -174,6 +181,12 @@ class Evidence:
         if password is not None and not 1 <= total - 1 - password <= SSID_MAX:
             password = None
         return Shape(total, crc, password)
+
+    @property
+    def wrong_prefix(self) -> bool:
+        """All of the prefix field was heard, and its checksum or length cannot be."""
+        shape = self.shape()
+        return shape is not None and shape.password is None and all(self._prefix)
 
     def sequence(self, index: int) -> bytes | None:
         """The octets of a sequence, where its checksum fits."""
@@ -247,6 +260,7 @@ class Evidence:
                     mine[value].weight += vote.weight
                 elif len(mine) < _KEEP:
                     mine[value] = vote
+        self._absorbed = True
         self.doubt |= earlier.doubt
         for mine_votes, heard in zip(
             self._magic + self._prefix, earlier._magic + earlier._prefix, strict=True

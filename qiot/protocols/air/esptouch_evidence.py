@@ -29,8 +29,9 @@ _IP: Final = 5
 _KEEP: Final = 3
 """Values kept for one half: the right one, and what a mistake may have put beside it."""
 _QUARRELS: Final = 3
-_SAME_FRAME: Final = 0.1
-"""Seconds; the same length within them may be the same frame, or its copy from the access point."""
+_SAME_FRAME: Final = 0.35
+"""Seconds; the same length within them may be the same frame, or its copy from the access point, which may
+wait for the third beacon where stations sleep; less than the shortest datum takes."""
 _VERIFIED_SHARE: Final = 0.5
 """So much of a datum has both halves of its codes before the rest is believed on one half each."""
 _ROUNDS_WITHOUT_SSID: Final = 3

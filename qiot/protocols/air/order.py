@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from qiot.protocols.air.beacons import Beacons
 from qiot.protocols.air.observation import Observation
 
 __all__ = ["BREAK", "Heard", "Order"]
@@ -54,6 +55,7 @@ class Order:
     """Puts the frames of one track in order and drops what was heard before."""
 
     __slots__ = (
+        "_beacons",
         "_clashes",
         "_last",
         "_length",
@@ -77,6 +79,17 @@ class Order:
         self._others: set[int] = set()
         self._passed: list[int] = []
         self._clashes = 0
+        self._beacons: Beacons | None = None
+
+    def beacon(self, sequence: int, time: float) -> None:
+        """The sender of this track has sent a beacon; `skip`, and those that are lost are reckoned with."""
+        if self._clashes >= _CLASHES or self._tid is not None:
+            return
+        self.skip(sequence, None)
+        if sequence in self._others:
+            if self._beacons is None:
+                self._beacons = Beacons()
+            self._beacons.hear(time)
 
     def skip(self, sequence: int, tid: int | None) -> None:
         """The station has used this number for a frame of no interest: it is no gap."""
@@ -114,13 +127,25 @@ class Order:
             self._trust = max(0, self._trust - _DISTRUST)
             return self._take(seen, self.last + (BREAK if self.sure else 1))
         others = sum((other - self._last) % _MODULUS < ahead for other in self._others)
+        others += self._lost_beacons(seen.time, ahead - 1 - others)
         return self._take(seen, self.last + (ahead - others if self.sure else 1))
+
+    def _lost_beacons(self, time: float, room: int) -> int:
+        """How many of the missing numbers are those of beacons that nobody heard."""
+        if self._beacons is None:
+            return 0
+        lost = self._beacons.lost(self._time, time)
+        if lost > room:
+            self._beacons.doubt()
+            return 0
+        return lost
 
     def _clash(self) -> None:
         """A number that was said to be used otherwise: those frames are counted apart."""
         self._clashes += 1
         if self._clashes >= _CLASHES:
             self._others.clear()
+            self._beacons = None
 
     def _again(self, seen: Observation) -> int | None:
         """The last frame's number once more: a duplicate, or a capture whose numbers mean nothing."""

@@ -13,7 +13,7 @@ from qiot.model import Secret
 from qiot.protocols.air.airkiss import BLOCK
 from qiot.protocols.air.airkiss_decoder import AirKissDecoder
 from qiot.protocols.air.decoder import Decoder
-from qiot.protocols.air.dot11 import Header
+from qiot.protocols.air.dot11 import BEACON, MANAGEMENT, Header
 from qiot.protocols.air.esptouch_decoder import EspTouchDecoder
 from qiot.protocols.air.esptouch_v2 import KEY_SIZE
 from qiot.protocols.air.esptouch_v2_decoder import EspTouchV2Decoder
@@ -122,9 +122,13 @@ class Tracker:
                     time=time,
                 )
             )
-        if header.transmitter in self.senders and (header.carries_data or header.tid is None):
+        if header.transmitter in self._stations.senders and (header.carries_data or header.tid is None):
             # QoS frames without data have no number of their own (IEEE 802.11, 10.3.2.14).
-            self.skip(header.transmitter, header.sequence, header.tid)
+            if header.type == MANAGEMENT and header.subtype == BEACON:
+                for track in self._stations.senders[header.transmitter]:
+                    track.order.beacon(header.sequence, time)
+            else:
+                self.skip(header.transmitter, header.sequence, header.tid)
         return ()
 
     @property

@@ -122,7 +122,7 @@ class BluFiDevice:
         exact: Refuse a frame with octets behind it (error 9), as ESP-IDF does from 5.5 on.
         encrypted_only: Take SSID, password and custom data only encrypted (error 4); ESP-IDF does not insist.
         strip: Version 1.4: see `KeyExchange`.
-        custom: Gives the answer to custom data that is neither token nor log query, or None.
+        custom: Gives the answer to custom data (a token's, too, but no log query's), or None.
         message_max: Octets of the longest message, at most 65535.
         recorded: Replay a recorded key exchange. For tests only.
     """
@@ -301,7 +301,7 @@ class BluFiDevice:
         ended = self._wifi.follow(news, offered.choice.offered if offered else None)
         outputs: list[Output] = []
         for peer, link in concerned:
-            if ended or self._again(link, news):
+            if (ended and (link.waits or news.step is not Step.FAILED)) or self._again(link, news):
                 outputs += self._report(link, peer)
             outputs += self._bound(link, peer, news)
         return outputs
@@ -322,6 +322,7 @@ class BluFiDevice:
 
     def _result(self, link: _Link, peer: Peer, status: int) -> list[Output]:
         link.result_due = False
+        link.late_status = link.late_status if status else None
         if not self._names[0]:
             return []
         result = BindResult(status, *self._names).encode()

@@ -41,8 +41,8 @@ _STRETCH: Final = 2
 _STATION: Final = 1
 _DATA_SEALED: Final = 0x03
 _RESENDS: Final = 3
-_V2: Final = (1, 4)
-_OLDEST: Final = (1, 2)
+_V2: Final[tuple[int, int]] = (1, 4)
+_OLDEST: Final[tuple[int, int]] = (1, 2)
 
 
 @attrs.frozen
@@ -56,6 +56,8 @@ class BluFiPlan:
         networks: For the Wi-Fi list.
         ack: For the ack of the operation mode; then it goes on without.
         join: For the report of a join.
+        ask: Between questions for the version meanwhile: where "connect" was lost on the way, the question
+            is out of order, and the device says so.
         status: For a report that it asked for.
         custom: For an answer to custom data; none is no failure.
         bind: For the result of a bind.
@@ -70,6 +72,7 @@ class BluFiPlan:
     networks: float = 20.0
     ack: float = 3.0
     join: float = 60.0
+    ask: float = 10.0
     status: float = 5.0
     custom: float = 5.0
     bind: float = 60.0
@@ -142,7 +145,7 @@ class BluFiPhone:
         self._mtu = _DEFAULT_MTU
         self._started = False
         self._secured = False
-        self._version = _OLDEST
+        self._version: tuple[int, int] = _OLDEST
         self._exchange: PhoneExchange | None = None
         self._todo: deque[str] = deque()
         self._step = ""
@@ -150,6 +153,7 @@ class BluFiPhone:
         self._until: float | None = None
         self._pacing = Pacing(self._plan.gap)
         self._resends = 0
+        self._ask_at: float | None = None
 
     # --- what comes in ----------------------------------------------------------------------------------
 
@@ -165,7 +169,7 @@ class BluFiPhone:
                 return self._start(peer, now)
             case Lost():
                 return self._lost(now)
-            case bytes() if port == NOTIFY and self._started:
+            case bytes() if port == NOTIFY and self._started and not self._over:
                 return self._notified(data, now)
             case _:
                 pass
@@ -224,26 +228,30 @@ class BluFiPhone:
         name = ErrorCode(code).name.lower() if code in list(ErrorCode) else "unknown"
         learned = Learned("error", {"code": code, "text": f"the device reports error {code}: {name}"})
         match code:
-            case ErrorCode.SEQUENCE | ErrorCode.DATA_FORMAT if (
-                self._pacing.unanswered and self._resends < _RESENDS
-            ):
+            case ErrorCode.SEQUENCE | ErrorCode.DATA_FORMAT if self._pacing.repeats:
+                self._pacing.repeat(now + self._plan.quiet)  # one loss makes an error of every later frame
+                return [learned]
+            case ErrorCode.SEQUENCE | ErrorCode.DATA_FORMAT if self._may_repeat:
                 self._resends += 1
                 self._pacing.repeat(now + self._plan.quiet)
                 return [learned]
-            case ErrorCode.CHECKSUM | ErrorCode.DECRYPT | ErrorCode.MESSAGE_STATE:
+            case ErrorCode.CHECKSUM | ErrorCode.DECRYPT | ErrorCode.MESSAGE_STATE if self._resends < _RESENDS:
                 # The device has counted the frame, but what it carried is lost: say it anew.
-                if self._resends < _RESENDS:
-                    self._resends += 1
-                    self._pacing.clear()
-                    return [learned, *self._begin(self._step, now)]
+                self._resends += 1
+                self._pacing.clear()
+                return [learned, *self._begin(self._step, now)]
             case ErrorCode.SCAN if self._step == "networks":
                 return [learned, *self._done(now, None)]
-            case ErrorCode.SEQUENCE | ErrorCode.DATA_FORMAT if self._step not in ("security", "version"):
+            case ErrorCode.SEQUENCE:
                 return [learned]  # what was sent again is refused once more
             case _:
                 pass
         reason = Reason.NOT_SUPPORTED if self._step == "security" else Reason.BAD_MESSAGE
         return self._fail(reason, f"the device reports error {code} ({name})", code)
+
+    @property
+    def _may_repeat(self) -> bool:
+        return bool(self._pacing.unanswered) and self._resends < _RESENDS
 
     def _agreed(self, public: bytes, now: float) -> list[Output]:
         if self._exchange is None:
@@ -383,6 +391,7 @@ class BluFiPhone:
         """Network and password, then connect."""
         self._pacing.answered()
         self._state, self._until = -1, now + self._plan.join
+        self._ask_at = now + self._plan.ask
         outputs: list[Output] = []
         if self._bssid is not None:
             outputs += self._put(Data.BSSID, self._bssid, now, protect=True)
@@ -437,12 +446,15 @@ class BluFiPhone:
 
     def deadline(self) -> float | None:
         """The next gap, resend or time-out."""
-        times = (self._pacing.deadline(), self._until)
+        times = (self._pacing.deadline(), self._until, self._ask_at if self._joining else None)
         return min((each for each in times if each is not None), default=None)
 
     def tick(self, now: float) -> Sequence[Output]:
         """Send what waited for its gap, send again, or give up waiting."""
         outputs = self._write(self._pacing.due(now))
+        if self._joining and self._ask_at is not None and self._ask_at <= now:
+            self._ask_at = now + self._plan.ask
+            outputs += self._put(Control.VERSION, b"", now, protect=True)
         if self._until is not None and self._until <= now:
             outputs += self._timed_out(now)
         return outputs

@@ -262,7 +262,7 @@ class KeyExchange:
     def __init__(
         self, version: Version, random: Random, *, strip: bool = False, recorded: Recorded | None = None
     ) -> None:
-        self._version = version
+        self._version: Version = version
         self._random = random
         self._strip = strip
         self._recorded = recorded
@@ -333,7 +333,7 @@ class PhoneExchange:
     def __init__(
         self, version: Version, random: Random, *, strip: bool = False, recorded: Recorded | None = None
     ) -> None:
-        self._version = version
+        self._version: Version = version
         self._group = group = GROUP_V2 if version == 2 else GROUP_V1  # noqa: PLR2004
         self._strip = strip
         self._recorded = recorded

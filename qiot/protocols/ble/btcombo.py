@@ -254,7 +254,7 @@ class BtComboDevice:
         ended = self._wifi.follow(news, offered.choice.offered if offered else None)
         outputs: list[Output] = []
         for peer, link in concerned:
-            if ended or self._again(link, news):
+            if (ended and (link.waits or news.step is not Step.FAILED)) or self._again(link, news):
                 outputs += self._report(link, peer)
             if news.outcome is Outcome.FAILED and news.failure is not None:
                 outputs += self._error_line(link, peer, news.failure)
@@ -285,6 +285,7 @@ class BtComboDevice:
 
     def _result(self, link: _Link, peer: Peer, status: int) -> list[Output]:
         link.result_due = False
+        link.late_status = link.late_status if status else None
         result = BindResult(status, *self._names).encode()
         return self._send(link, peer, self._dialect.token, result, "bind result")
 

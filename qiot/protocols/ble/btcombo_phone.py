@@ -98,7 +98,7 @@ class BtComboPhone:
         self._password = password or Secret(b"")
         self._token = token
         self._bssid = bssid
-        self._forced = dialect
+        self._forced: DialectName | None = dialect
         self._log = log
         self._retries = deque(retries)
         self._plan = plan or BtComboPlan()
@@ -193,9 +193,9 @@ class BtComboPhone:
         return self._speak(name, now)
 
     def _speak(self, name: DialectName, now: float) -> list[Output]:
-        name = self._forced or name
-        self._dialect = DIALECTS[name]
-        return [Learned("version", {"dialect": name}), *self._join(now)]
+        spoken: DialectName = self._forced or name
+        self._dialect = DIALECTS[spoken]
+        return [Learned("version", {"dialect": spoken}), *self._join(now)]
 
     def _join(self, now: float) -> list[Output]:
         outputs = self._put(OP_MODE, bytes((_STATION,)), now)

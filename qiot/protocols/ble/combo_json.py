@@ -53,7 +53,7 @@ def bind_status(event: Event) -> int | None:
     """
     if (event.step, event.outcome) == (Step.BINDING, Outcome.OK):
         return 0
-    steps = (Step.REGISTERING, Step.CONNECTING, Step.AWAITING_GRANT, Step.BINDING)
+    steps = (Step.REGISTERING, Step.CONNECTING, Step.AWAITING_GRANT, Step.BINDING, Step.FAILED)
     if event.outcome is not Outcome.FAILED or event.step not in steps:
         return None
     return (event.failure.code if event.failure is not None else None) or -1

@@ -77,9 +77,15 @@ JOIN_TIMEOUT: Final = 60.0
 NO_REPLY: Final = 408
 """The code that the device code gives where the cloud does not answer."""
 
-_ECHO: Final = 1.0
-"""Seconds after which an error record that no event follows was the answer to an offer tried just before."""
 _FAILED: Final = 1
+_IN_A_NETWORK: Final = (
+    Step.REGISTERING,
+    Step.CONNECTING,
+    Step.AWAITING_GRANT,
+    Step.BINDING,
+    Step.JOINED,
+    Step.BOUND,
+)
 _PAD: Final = b"  "
 _PAD_MAX: Final = 32
 """Blanks that a log may get, in front and behind, with room to spare."""
@@ -106,7 +112,6 @@ class _Link:
         slices: What comes in parts.
         credentials: The last that came.
         due: While a connect waits for its result: when it has failed.
-        joined: The join with these credentials was good.
         token: A token waits for its result.
         failure: Why the attempt ended, where a token comes after that.
     """
@@ -117,7 +122,6 @@ class _Link:
     slices: Slices = attrs.field(factory=Slices)
     credentials: Credentials | None = None
     due: float | None = None
-    joined: bool = False
     token: bool = False
     failure: Failure | None = None
 
@@ -127,9 +131,8 @@ class LLSyncDevice:
 
     Args:
         device_name: The device's name in the cloud, 1 to 48 octets.
-        mtu: The ATT MTU that the phone is asked to set, 23 to 517; with `wants_mtu` off the size of packets
-            that the phone is to use.
-        wants_mtu: Ask the phone to set it.
+        mtu: The ATT MTU that the phone is to slice for, 23 to 517; 20 where it shall set none.
+        wants_mtu: Ask the phone to set it, too.
         pad_log: Send two blanks before the log: the mini program never shows the first two characters. Off:
             as the device code does it.
     """
@@ -146,6 +149,8 @@ class LLSyncDevice:
         self._info = device_info(name, mtu, wants_mtu=wants_mtu)
         self._pad_log = pad_log
         self._links: Links[_Link] = Links(_Link)
+        self._joined = ""
+        """The network that the device is in by what was told, as events show it."""
 
     def feed(self, port: str, data: Input, peer: Peer, now: float) -> Sequence[Output]:
         """Take what came from a phone; any octets give outputs."""
@@ -172,7 +177,7 @@ class LLSyncDevice:
         except ProtocolError as error:
             refused = Refused(peer, error.failure(Step.LISTENING))
             if kind == Down.SET_WIFI:
-                link.credentials, link.joined = None, False
+                link.credentials = None
                 return refused, *self._send(Up.WIFI_RESULT, bytes([_FAILED]), peer, link)
             if kind == Down.SET_TOKEN:
                 return refused, *self._send(Up.TOKEN_RESULT, bytes([_FAILED]), peer, link)
@@ -188,7 +193,7 @@ class LLSyncDevice:
                 outputs = self._send(Up.MODE_RESULT, bytes([result]), peer, link)
             case Down.SET_WIFI:
                 ssid, password = parse_wifi_info(payload[2:])
-                link.credentials, link.joined = Credentials(ssid, Secret(password)), False
+                link.credentials = Credentials(ssid, Secret(password))
                 outputs = self._send(Up.WIFI_RESULT, b"\0", peer, link)
             case Down.CONNECT:
                 outputs = self._connect(peer, link, now)
@@ -242,41 +247,52 @@ class LLSyncDevice:
     def tell(self, news: News, now: float) -> Sequence[Output]:
         """Report the end of a join and of a bind to whoever waits for it, and send the log."""
         if isinstance(news, Answer):
-            return self._answer(news, now)
+            return self._answer(news)
+        if news.step is Step.JOINING and news.outcome is not Outcome.PROGRESS:
+            self._joined = str(news.detail.get("ssid", "")) if news.outcome is Outcome.OK else ""
         outputs: list[Output] = []
         for peer, link in self._links.concerned(news):
             outputs += self._event(news, peer, link, now)
         return outputs
 
-    def _answer(self, answer: Answer, now: float) -> Sequence[Output]:
+    def _answer(self, answer: Answer) -> Sequence[Output]:
         link = self._links.find(answer.peer)
-        if link is None:
-            return ()
-        if answer.what == "errors" and link.due is not None:
-            link.due = min(link.due, now + _ECHO)
-        if answer.what != "log":
+        if link is None or answer.what != "log":
             return ()
         return self._send(Up.LOG, _log(answer.lines, padded=self._pad_log), answer.peer, link)
 
     def _event(self, event: Event, peer: Peer, link: _Link, now: float) -> Sequence[Output]:
         if link.due is not None:
             link.due = now + JOIN_TIMEOUT
-        match event.step, event.outcome:
-            case Step.JOINING, Outcome.OK if link.due is not None and _is_of(event, link.credentials):
-                link.joined = True
-                return self._connected(0, peer, link)
-            case Step.LISTENING, Outcome.OK if link.joined:
-                return self._connected(0, peer, link)  # the phone asked again
-            case ((Step.BINDING | Step.BOUND), Outcome.OK):
-                return self._bound(None, peer, link)
-            case Step.JOINED, Outcome.OK:
-                text = "this device has no cloud to bind to"
-                return self._bound(Failure(Step.BINDING, Reason.CONFIGURATION, text=text), peer, link)
-            case _, Outcome.FAILED if event.failure is not None:
-                if event.step is not Step.BINDING:  # after that another token may still come
-                    link.failure = event.failure
-                return [*self._connected(_FAILED, peer, link), *self._bound(event.failure, peer, link)]
-        return ()
+        if event.outcome is Outcome.FAILED and event.failure is not None:
+            return self._failed(event.step, event.failure, peer, link)
+        outputs: list[Output] = []
+        good = event.outcome is Outcome.OK
+        if event.step is Step.JOINING and good and link.credentials is not None:
+            self._joined = self._joined or show_ssid(link.credentials.ssid)
+        repeated = event.step is Step.LISTENING and bool(event.detail.get("again"))
+        if repeated or (event.step is Step.JOINING and good) or event.step in _IN_A_NETWORK:
+            outputs += self._late(peer, link)
+        if event.step in (Step.BINDING, Step.BOUND) and good:
+            outputs += self._bound(None, peer, link)
+        elif event.step is Step.JOINED and good:
+            text = "this device has no cloud to bind to"
+            outputs += self._bound(Failure(Step.BINDING, Reason.CONFIGURATION, text=text), peer, link)
+        return outputs
+
+    def _failed(self, step: Step, failure: Failure, peer: Peer, link: _Link) -> Sequence[Output]:
+        outputs = self._connected(_FAILED, peer, link)
+        if step in (Step.LISTENING, Step.JOINING):
+            return outputs  # a token that came early is good for the next network
+        if step is not Step.BINDING:  # after that another token may still come
+            link.failure = failure
+        return [*outputs, *self._bound(failure, peer, link)]
+
+    def _late(self, peer: Peer, link: _Link) -> Sequence[Output]:
+        """The device is in a network: say so to a connect that waits for this one, on a later link, too."""
+        if link.credentials is None or show_ssid(link.credentials.ssid) != self._joined:
+            return ()
+        return self._connected(0, peer, link)
 
     def _connected(self, state: int, peer: Peer, link: _Link) -> Sequence[Output]:
         """Answer a connect that waits for it."""
@@ -308,12 +324,6 @@ class LLSyncDevice:
             if link.due is not None and link.due <= now:
                 outputs += self._connected(_FAILED, peer, link)
         return outputs
-
-
-def _is_of(event: Event, credentials: Credentials | None) -> bool:
-    """False for the join of a network that the phone has meanwhile replaced."""
-    said = event.detail.get("ssid")
-    return said is None or (credentials is not None and said == show_ssid(credentials.ssid))
 
 
 def _result(failure: Failure | None) -> int:

@@ -200,7 +200,7 @@ class DeviceInfo:
 
     Attributes:
         version: Of the protocol.
-        mtu: The ATT MTU it wants, or where it wants none set, the size of packets it takes.
+        mtu: The ATT MTU it goes by. The older plug-in takes it for the LLSync MTU, without 3 octets less.
         wants_mtu: The phone is to set the MTU.
         name: The device's name in the cloud.
     """

@@ -203,13 +203,11 @@ class LLSyncPhone:
         outputs: list[Output] = [
             Learned("version", {"version": info.version, "mtu": info.mtu, "device_name": info.name})
         ]
+        self._adopt(min(info.mtu, self._att) - ATT_HEADER)
         if info.wants_mtu:
             reached = 0 if self._fixed_mtu or self._att >= info.mtu else self._att
-            self._adopt(min(info.mtu, self._att) - ATT_HEADER)
             said = MTU_FAILED if reached == ATT_DEFAULT else reached
             outputs += self._send(Down.MTU_RESULT, said.to_bytes(_NUMBER, "big"), "MTU result")
-        else:
-            self._adopt(info.mtu)
         return [*outputs, *self._go(_State.MODE, now)]
 
     def _adopt(self, mtu: int) -> None:

@@ -58,6 +58,11 @@ class Pacing:
         """Send everything unanswered again at this time."""
         self._again = at
 
+    @property
+    def repeats(self) -> bool:
+        """True where something is going to be sent again."""
+        return self._again is not None
+
     def clear(self) -> None:
         """Send nothing more."""
         self._planned.clear()

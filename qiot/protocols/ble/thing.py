@@ -67,8 +67,8 @@ from qiot.protocols.ble.thing_frames import (
     chunk_size,
     frames,
 )
+from qiot.protocols.ble.thing_identity import ThingIdentity
 from qiot.protocols.ble.thing_messages import (
-    GET_INFO,
     GET_WIFIS,
     SET_RESPONSE,
     TRIGGER_RESPONSE,
@@ -80,11 +80,10 @@ from qiot.protocols.ble.thing_messages import (
     network_text,
     parse_object,
     parse_request,
-    time_stamp,
     wanted,
     wifis,
 )
-from qiot.protocols.ble.thing_sign import HMAC_SHA1, information_sign, sign
+from qiot.protocols.ble.thing_sign import HMAC_SHA1, sign
 
 __all__ = ["Style", "ThingDevice"]
 
@@ -92,8 +91,6 @@ Style: TypeAlias = Literal["protco", "sentino"]
 
 SCAN_TIMEOUT: Final = 14.0
 """Seconds for a scan: phones wait 15."""
-_ECHO: Final = 1.0
-"""Seconds after which an error record that no event follows was the answer to an offer tried just before."""
 _NAMES_MAX: Final = 50
 _SHOWN_MAX: Final = 40
 
@@ -125,8 +122,6 @@ class _Link:
         request: What was offered and is under way.
         ble: It is for a product without Wi-Fi.
         reported: The codes that were said of it.
-        failed: The code that the last one ended with.
-        due: When the offer was an echo of one that has failed.
         scan_id: The `msgId` of the scan that is under way.
         scan_due: When that is too late.
         names: Octets of the networks whose names were told in another character set.
@@ -138,8 +133,6 @@ class _Link:
     request: tuple[Credentials | None, Grant | None] | None = None
     ble: bool = False
     reported: list[Code] = attrs.field(factory=list)
-    failed: tuple[Code, str] = (Code.NO_AP, "")
-    due: float | None = None
     scan_id: str = ""
     scan_due: float | None = None
     names: dict[str, bytes] = attrs.field(factory=dict)
@@ -186,12 +179,19 @@ class ThingDevice:
         if style not in get_args(Style):
             raise ConfigurationError(f"the style is {style!r}, not protco or sentino")
         sign("", 0, Secret(""), sign_method)  # raises where the method is not known
-        self._product_id, self._uuid, self._secret = product_id, uuid, secret
-        self._macs = {name: mac for name, mac in (("wifi_mac", wifi_mac), ("ble_mac", ble_mac)) if mac}
-        self._version, self._mcu_version = version, mcu_version
-        self._gateway, self._wifi = gateway, wifi
+        self._identity = ThingIdentity(
+            product_id=product_id,
+            uuid=uuid,
+            secret=secret,
+            wifi_mac=wifi_mac,
+            ble_mac=ble_mac,
+            version=version,
+            mcu_version=mcu_version,
+            gateway=gateway,
+            sign_method=sign_method,
+        )
+        self._wifi = wifi
         self._typed = style == "protco"
-        self._sign_method = sign_method
         self._random, self._wall = random, wall
         self._bound = bound
         self._owner: tuple[Credentials | None, Grant | None] | None = None
@@ -243,7 +243,8 @@ class ThingDevice:
     ) -> Sequence[Output]:
         match kind:
             case "device.information.get":
-                return self._say(self._information(fields), peer, link)
+                information = self._identity.information(fields, self._wall(), bound=self._bound)
+                return self._say(information, peer, link)
             case "thing.network.getwifis":
                 link.scan_id, link.scan_due = message_id(fields), now + SCAN_TIMEOUT
                 return (Ask("scan", peer, cached=not wanted(fields)),)
@@ -257,29 +258,9 @@ class ThingDevice:
                 shown = ascii(kind)[:_SHOWN_MAX]
                 return (Seen(0, None, f"thing.network message {shown}, which provisioning does not have"),)
 
-    def _information(self, fields: Mapping[str, object]) -> Mapping[str, object]:
-        ts = time_stamp(fields, self._wall())
-        data: dict[str, object] = {"version": self._version}
-        if self._mcu_version:
-            data["mcuVersion"] = self._mcu_version
-        data |= {
-            "msgType": "poweron",
-            "pid": self._product_id,
-            "bind": self._bound,
-            "gateway": int(self._gateway),
-            "gatewayType": 1,
-        }
-        if self._secret is not None:
-            if self._sign_method != HMAC_SHA1:
-                data["signMethod"] = self._sign_method
-            data["sign"] = information_sign(self._uuid, ts, self._secret, self._sign_method)
-        answer: dict[str, object] = {"type": f"{GET_INFO}.response", "ts": ts, "data": data | self._macs}
-        ident = message_id(fields)
-        return answer | {"msgId": ident} if ident else answer
-
     def _set(self, request: Request, peer: Peer, link: _Link) -> Sequence[Output]:
         if request.ble in ("unbind", "init"):
-            link.request, link.due = None, None
+            link.request = None
             ask = Ask("unbind" if request.ble == "unbind" else "reset", peer)
             return *self._accepted(peer, link), ask
         if request.credentials is None and request.ble is None and (self._wifi or request.grant is None):
@@ -290,7 +271,7 @@ class ThingDevice:
         if wish != link.request:
             link.reported = []
         again = list(link.reported)
-        link.request, link.ble, link.due = wish, request.ble is not None, None
+        link.request, link.ble = wish, request.ble is not None
         outputs = [*self._accepted(peer, link)]
         for code in again:
             outputs += self._status(code, _TEXTS.get(code, ""), peer, link)
@@ -328,15 +309,14 @@ class ThingDevice:
 
     # --- what is told -----------------------------------------------------------------------------------
 
-    def tell(self, news: News, now: float) -> Sequence[Output]:
+    def tell(self, news: News, now: float) -> Sequence[Output]:  # noqa: ARG002 - as every codec
         """Report how a request goes on to whoever made it; send what a scan saw."""
         if isinstance(news, Answer):
             link = self._links.find(news.peer)
-            return () if link is None else self._answer(news, link, now)
+            return () if link is None else self._answer(news, link)
         outputs: list[Output] = []
         for peer, link in self._links.concerned(news):
             if link.request is not None:
-                link.due = None
                 outputs += self._event(news, link.request, peer, link)
         if news.step is Step.BOUND and news.outcome is Outcome.OK:
             self._bound = True
@@ -380,15 +360,12 @@ class ThingDevice:
         return self._status(code, _TEXTS[code], peer, link)
 
     def _failed(self, code: Code, text: str, peer: Peer, link: _Link) -> Sequence[Output]:
-        link.request, link.reported, link.due = None, [], None
-        link.failed = (code, text)
+        link.request, link.reported = None, []
         return self._status(code, text, peer, link)
 
-    def _answer(self, answer: Answer, link: _Link, now: float) -> Sequence[Output]:
+    def _answer(self, answer: Answer, link: _Link) -> Sequence[Output]:
         peer, failure = answer.peer, answer.failure
         match answer.what:
-            case "errors" if link.request is not None:
-                link.due = now + _ECHO
             case "scan" if link.scan_due is not None:
                 return self._scanned(answer, link)
             case "unbind" | "reset":
@@ -448,18 +425,15 @@ class ThingDevice:
     # --- time -------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        """When a scan is too late, or an echo was one."""
-        times = (due for _, link in self._links for due in (link.due, link.scan_due) if due is not None)
-        return min(times, default=None)
+        """When a scan is too late."""
+        return min((link.scan_due for _, link in self._links if link.scan_due is not None), default=None)
 
     def tick(self, now: float) -> Sequence[Output]:
-        """Answer what nobody spoke of in time."""
+        """Answer a scan that was not told of in time."""
         outputs: list[Output] = []
+        late = Failure(Step.LISTENING, Reason.TIMEOUT)
         for peer, link in self._links:
-            if link.due is not None and link.due <= now:
-                outputs += self._failed(*link.failed, peer, link)
             if link.scan_due is not None and link.scan_due <= now:
-                late = Failure(Step.LISTENING, Reason.TIMEOUT)
                 outputs += self._scanned(Answer("scan", peer, failure=late), link)
         return outputs
 
@@ -477,4 +451,7 @@ def _code(failure: Failure) -> Code:
         return Code.WRONG_CREDENTIALS if wrong else Code.NO_AP
     if failure.step in (Step.REGISTERING, Step.CONNECTING):
         return Code.SERVER_FAILED
-    return Code.NO_AP if failure.step is Step.LISTENING else Code.BIND_FAILED
+    if failure.step is not Step.LISTENING:
+        return Code.BIND_FAILED
+    unreadable = failure.reason in (Reason.BAD_FIELD, Reason.BAD_MESSAGE)
+    return Code.JSON_BAD if unreadable else Code.NO_AP

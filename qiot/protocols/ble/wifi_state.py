@@ -71,6 +71,9 @@ class WifiState:
         Returns:
             True where a join has ended, and the phone waits to hear of it.
         """
+        if event.step is Step.FAILED and self.state is Wifi.CONNECTING:
+            self.state, self.failure = Wifi.FAILED, event.failure  # the session ended in the middle of it
+            return True
         if event.step is not Step.JOINING:
             return False
         if event.outcome is Outcome.STARTED:

@@ -33,10 +33,14 @@ class LiveAir:
 
     Attributes:
         link: How well a receiver hears, where it has no figure of its own.
+        bursts: What disturbs every receiver, or None.
+        overhears: Receivers hear something of the neighbouring channels of 2.4 GHz.
     """
 
     def __init__(self, clock: Clock, wifi: Neighbourhood, *, seed: int | str, loss: float = 0.0) -> None:
         self.link = Link(loss)
+        self.bursts: Bursts | None = None
+        self.overhears = False
         self._clock = clock
         self._wifi = wifi
         self._seed = seed
@@ -129,7 +133,6 @@ class LiveAir:
         *,
         channel: int | Callable[[], int],
         loss: float | None = None,
-        bursts: Bursts | None = None,
         ignores: Callable[[bytes], bool] | None = None,
     ) -> Receiver:
         """Begin to listen; `wait` and `catch_up` bring what is heard, `stop_listening` ends it.
@@ -138,11 +141,17 @@ class LiveAir:
             listener: Called with each frame.
             channel: IEEE channel number, or a function that gives it.
             loss: Share of frames that are not heard, or None for the world's.
-            bursts: What disturbs the receiver besides.
             ignores: True for senders that are the receiver's own radio.
         """
         link = self.link if loss is None else attrs.evolve(self.link, loss=loss)
-        return self.catch_up().receiver(listener, channel=channel, link=link, bursts=bursts, ignores=ignores)
+        return self.catch_up().receiver(
+            listener,
+            channel=channel,
+            link=link,
+            bursts=self.bursts,
+            overhears=self.overhears,
+            ignores=ignores,
+        )
 
     def stop_listening(self, receiver: Receiver) -> None:
         """It hears nothing any more. Idempotent."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, Literal, TypeVar, cast
+from typing import Final, Literal, TypeVar, cast, get_args
 
 import attrs
 
@@ -17,7 +17,10 @@ from qiot.protocols.ble.btcombo import BtComboDevice
 from qiot.protocols.ble.btcombo_phone import BtComboPhone, BtComboPlan
 from qiot.protocols.ble.btcombo_wire import DialectName
 from qiot.protocols.ble.llsync import LLSyncDevice
-from qiot.protocols.ble.llsync_phone import LLSyncPhone
+from qiot.protocols.ble.llsync_phone import CONNECT_TIMEOUT, STEP_TIMEOUT, TOKEN_TIMEOUT, LLSyncPhone
+from qiot.protocols.ble.thing import Style, ThingDevice
+from qiot.protocols.ble.thing_messages import DEFAULT_PORT, BleAction
+from qiot.protocols.ble.thing_phone import RESULT_TIMEOUT, ThingPhone
 from qiot.testbed.ble.fields import Fields
 from qiot.testbed.ble.sources import Clock
 
@@ -32,6 +35,8 @@ _PlanT = TypeVar("_PlanT", BluFiPlan, BtComboPlan)
 
 _WISHES: Final = ("security", "networks", "join", "status", "custom", "token", "close")
 _DIALECTS: Final = ("v1", "v2", "v3")
+_STYLES: Final[tuple[str, ...]] = get_args(Style)
+_BLE_ACTIONS: Final[tuple[str, ...]] = get_args(BleAction)
 
 
 @attrs.frozen
@@ -259,10 +264,62 @@ def _llsync_phone(fields: Fields, random: Random, clock: Clock) -> Codec:
         token=phone.secret("token"),
         log=phone.boolean("log", default=False),
         mtu=phone.integer("mtu", 20, 20, 514) if "mtu" in phone else None,
-        step_timeout=phone.number("step_timeout", 10.0),
-        connect_timeout=phone.number("connect_timeout", 70.0),
-        token_timeout=phone.number("token_timeout", 60.0),
+        step_timeout=phone.number("step_timeout", STEP_TIMEOUT),
+        connect_timeout=phone.number("connect_timeout", CONNECT_TIMEOUT),
+        token_timeout=phone.number("token_timeout", TOKEN_TIMEOUT),
         resends=phone.integer("resends", 1, 0, 100),
+    )
+    phone.end()
+    return codec
+
+
+# --- thing.network -----------------------------------------------------------------------------------------
+
+
+def _thing_device(fields: Fields, random: Random, clock: Clock) -> Codec:
+    identity, options = fields.inner("identity"), fields.inner("options")
+    device = ThingDevice(
+        product_id=identity.text("product_id", "pLF3mqUTbrst7"),
+        uuid=identity.text("uuid", "rn01b55A74fa0c16"),
+        secret=identity.secret("secret"),
+        wifi_mac=identity.text("wifi_mac"),
+        ble_mac=identity.text("ble_mac"),
+        version=identity.text("version", "1.0.0"),
+        mcu_version=identity.text("mcu_version"),
+        random=random,
+        wall=clock.time_of_day,
+        bound=options.boolean("bound", default=False),
+        gateway=options.boolean("gateway", default=False),
+        wifi=options.boolean("wifi", default=True),
+        style=cast("Style", options.choice("style", _STYLES, "protco")),
+        sign_method=options.choice("sign_method", ("hmacSha1", "hmacSha256"), "hmacSha1"),
+    )
+    identity.end()
+    options.end()
+    return device
+
+
+def _thing_phone(fields: Fields, random: Random, clock: Clock) -> Codec:
+    phone = fields.inner("phone")
+    ble = phone.choice("ble", ("", *_BLE_ACTIONS), "")
+    codec = ThingPhone(
+        random=random,
+        wall=clock.time_of_day,
+        credentials=_credentials(phone),
+        bid=phone.secret("bid"),
+        user_id=phone.text("user_id"),
+        mq=phone.text("mq"),
+        port=phone.integer("port", DEFAULT_PORT, 1, 65535),
+        mqtt_ssl_port=phone.integer("mqtt_ssl_port", 8883, 1, 65535) if "mqtt_ssl_port" in phone else None,
+        country=phone.text("country"),
+        area_code=phone.text("area_code"),
+        tz=phone.text("tz"),
+        force_bind=phone.boolean("force_bind", default=False),
+        ble=cast("BleAction", ble) if ble else None,
+        scan=phone.boolean("scan", default=True) if "scan" in phone else None,
+        uuid=phone.text("uuid"),
+        secret=phone.secret("secret"),
+        result_timeout=phone.number("result_timeout", RESULT_TIMEOUT),
     )
     phone.end()
     return codec
@@ -272,4 +329,5 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "blufi": Protocol(_blufi_device, _blufi_phone, "ff02"),
     "btcombo": Protocol(_btcombo_device, _btcombo_phone, "ff02"),
     "llsync": Protocol(_llsync_device, _llsync_phone, "ffe3"),
+    "thing": Protocol(_thing_device, _thing_phone, "2b10"),
 }

@@ -70,6 +70,7 @@ class Script:
         networks: What a scan sees, or why it fails.
         lines: The device log.
         errors: Errors that wait for a phone.
+        refusals: Why the device does not do what it is asked, by the question.
     """
 
     def __init__(
@@ -80,12 +81,14 @@ class Script:
         networks: Sequence[Network] | Failure,
         lines: Sequence[bytes],
         errors: Sequence[bytes],
+        refusals: Mapping[str, Failure],
     ) -> None:
         self._wifi = list(wifi)
         self._bind = None if bind is None else list(bind)
         self._networks = networks
         self._lines = lines
         self._errors = list(errors)
+        self._refusals = refusals
         self._attempts: dict[Peer, _Attempt] = {}
         self._count = 0
         self._seq = 0
@@ -102,7 +105,7 @@ class Script:
                 lines, self._errors = self._errors, []
                 answer = Answer("errors", peer, lines)
             case what:
-                answer = Answer(what, peer)
+                answer = Answer(what, peer, failure=self._refusals.get(what))
         return [(0.0, answer)]
 
     def _scan(self, peer: Peer) -> Answer:
@@ -194,7 +197,7 @@ def _next(results: list[Result]) -> Result:
 
 
 def read_script(fields: Fields) -> Script:
-    """`wifi`, `bind`, `networks`, `log` and `errors` of the configuration.
+    """`wifi`, `bind`, `networks`, `log`, `errors`, `unbind` and `reset` of the configuration.
 
     Raises:
         ConfigurationError: A field is not known or cannot be used.
@@ -206,6 +209,7 @@ def read_script(fields: Fields) -> Script:
         networks=_networks(fields),
         lines=_lines(fields, "log"),
         errors=_lines(fields, "errors"),
+        refusals=_refusals(fields),
     )
 
 
@@ -268,6 +272,13 @@ def _network(value: object, where: str) -> Network:
     )
     fields.end()
     return network
+
+
+def _refusals(fields: Fields) -> Mapping[str, Failure]:
+    """`unbind` and `reset`: "ok", or why not."""
+    choices = (_OK, *(reason.value for reason in Reason))
+    given = {name: fields.choice(name, choices, _OK) for name in ("unbind", "reset")}
+    return {name: Failure(Step.LISTENING, Reason(why)) for name, why in given.items() if why != _OK}
 
 
 def _lines(fields: Fields, name: str) -> Sequence[bytes]:

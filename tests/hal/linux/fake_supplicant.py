@@ -30,6 +30,7 @@ class FakeSupplicant:
         current: The network it is in.
         tells: What it tells after SELECT_NETWORK, `{id}` is filled in; a CONNECTED joins.
         answers: Answers that differ from the usual ones.
+        slow: How often it is asked for its state before it begins what REASSOCIATE says.
         mute: It takes requests and says nothing.
         asked: All requests.
     """
@@ -42,6 +43,8 @@ class FakeSupplicant:
         self.tells: list[str] = ["CTRL-EVENT-CONNECTED - Connection completed [id={id} id_str=]"]
         self.answers: dict[str, str] = {}
         self.mute = False
+        self.slow = 0
+        self._slow = 0
         self.asked: list[str] = []
         self.listeners: list[bytes | str] = []
         self._socket: socket.socket | None = None
@@ -107,8 +110,13 @@ class FakeSupplicant:
 
     def _status(self, rest: str) -> str:
         if self.current is None:
-            return "wpa_state=SCANNING" + rest
+            self._slow = max(self._slow - 1, 0)
+            return ("wpa_state=DISCONNECTED" if self._slow else "wpa_state=SCANNING") + rest
         return f"ssid={_shown(self.networks[self.current])}\nwpa_state=COMPLETED"
+
+    def _reassociate(self, rest: str) -> str:
+        self._slow = self.slow
+        return "OK" + rest
 
     def _list_networks(self, rest: str) -> str:
         lines = ["network id / ssid / bssid / flags" + rest]

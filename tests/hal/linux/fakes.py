@@ -49,6 +49,8 @@ class FakeNl80211:
         self.air: list[Network] = []
         self.hiding: list[Network] = []
         self.scans: list[Scan] = []
+        self.urgent: list[bool] = []
+        self.still = False
         self.busy = False
         self.slow_from: int | None = None
         self.added: list[str] = []
@@ -94,9 +96,10 @@ class FakeNl80211:
         return self.associated
 
     async def scan(
-        self, name: str, *, ssids: Sequence[bytes], frequencies: Sequence[int], timeout: float
+        self, name: str, *, ssids: Sequence[bytes], frequencies: Sequence[int], urgent: bool, timeout: float
     ) -> Sequence[Network]:
         del name, timeout
+        self.urgent.append(urgent)
         if self.busy:
             raise MediumError("the radio is an access point", code=16)
         if self.slow_from is not None and len(self.scans) >= self.slow_from:
@@ -105,6 +108,14 @@ class FakeNl80211:
         await asyncio.sleep(0)
         heard = [*self.air, *(each for each in self.hiding if each.ssid in ssids)]
         return [each for each in heard if channel(each.channel).frequency in frequencies]
+
+    async def end_scans(self, name: str) -> None:
+        assert name == "wlan0"
+        self.still = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.still = False
 
     async def close(self) -> None:
         return

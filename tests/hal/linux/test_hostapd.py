@@ -204,8 +204,23 @@ async def test_in_the_stations_place_it_steps_aside_and_comes_back(
     supplicant.current = None
     await backend.stop()
     assert await addresses(radio, "wlan0") == [("192.168.77.10", 24)]
-    assert supplicant.asked[-1] == "REASSOCIATE"
+    assert supplicant.asked[-2:] == ["REASSOCIATE", "STATUS"]
     assert undo_list(radio) == []
+
+
+@pytest.mark.usefixtures("tools")
+async def test_a_station_that_is_slow_to_begin_is_asked_back_by_the_next_stop_too(
+    radio: Radio, supplicant: FakeSupplicant
+) -> None:
+    """As one does whose scan is refused while another is pending: it looks idle for a second."""
+    supplicant.slow = 5
+    backend = HostapdAccessPoint(radio)
+    for _ in range(2):
+        await backend.start(SPEC, "wlan0", 2437)
+        supplicant.current = None
+        await backend.stop()
+        assert "REASSOCIATE" in supplicant.asked
+        supplicant.asked.clear()
 
 
 @pytest.mark.usefixtures("tools")
@@ -219,7 +234,7 @@ async def test_recover_brings_the_station_back(radio: Radio, supplicant: FakeSup
     for program in running.programs:  # scripts have another command line than the one that was noted
         await program.stop()
     assert await addresses(radio, "wlan0") == [("192.168.77.10", 24)]
-    assert supplicant.asked[-1] == "REASSOCIATE"
+    assert supplicant.asked[-2:] == ["REASSOCIATE", "STATUS"]
     assert undo_list(radio) == []
     await backend.stop()
 
@@ -329,5 +344,5 @@ async def test_it_moves_when_the_station_has_left(
     finally:
         await backend.stop()
         hostapd.stop()
-    assert supplicant.asked[-1] == "REASSOCIATE"
+    assert supplicant.asked[-2:] == ["REASSOCIATE", "STATUS"]
     assert undo_list(radio) == []

@@ -257,6 +257,47 @@ async def test_in_the_stations_place_no_join_is_possible_and_scans_are_remembere
     assert await bench.wifi.join(home(), 10) == IP
 
 
+@pytest.mark.parametrize("keep", [True, False])
+async def test_others_may_not_scan_beside_it_but_for_a_join(bench: Bench, keep: bool) -> None:
+    bench.kernel.air = [network()]
+    await bench.soft_ap.start(SPEC)
+    await until(lambda: bench.kernel.still)
+    bench.station.going.clear()
+    joining = asyncio.ensure_future(bench.wifi.join(home(), 10))
+    await until(lambda: bench.station.targets)
+    assert not bench.kernel.still
+    joining.cancel()
+    await asyncio.gather(joining, return_exceptions=True)
+    await until(lambda: bench.kernel.still)
+    bench.station.going.set()
+    await bench.wifi.join(home(), 10)
+    assert not bench.kernel.still
+    await bench.wifi.settle(keep=keep)
+    if not keep:
+        await until(lambda: bench.kernel.still)
+    await bench.soft_ap.stop()
+    assert not bench.kernel.still
+
+
+async def test_after_a_start_that_fails_others_may_scan(bench: Bench) -> None:
+    bench.access_point.refused = {2437}
+    with pytest.raises(HalError):
+        await bench.soft_ap.start(SPEC)
+    assert not bench.kernel.still
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_join_and_an_access_point_do_not_wait_for_a_scan_of_somebody_else(bench: Bench) -> None:
+    bench.kernel.air = [network()]
+    await bench.wifi.join(home(channel=1), 10)
+    assert bench.kernel.urgent == [True, True]
+    await bench.soft_ap.start(SPEC)
+    await bench.soft_ap.stop()
+    assert bench.kernel.urgent == 4 * [True]
+    await bench.wifi.scan()
+    assert bench.kernel.urgent == 4 * [True] + 2 * [False]
+
+
 async def test_a_radio_that_never_scanned_says_so(bench: Bench) -> None:
     bench.kernel.busy = True
     with pytest.raises(MediumError):

@@ -97,7 +97,7 @@ async def test_a_join_that_is_undone_leaves_what_was_there(
     assert set(supplicant.networks) == {first, second}
     assert not supplicant.networks[first].disabled
     assert supplicant.networks[second].disabled
-    assert supplicant.asked[-1] == "REASSOCIATE"
+    assert supplicant.asked[-2:] == ["REASSOCIATE", "STATUS"]
     assert undo_list(radio) == []
     assert supplicant.saved is None
 

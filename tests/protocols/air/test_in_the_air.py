@@ -57,7 +57,7 @@ def test_the_median_is_near_the_limit_of_the_same_runs(
 ) -> None:
     """`benchmarks/air_decode.py` has more runs and rates."""
     options = parse_options(["--direction", direction])
-    times = [run(CASES[name], loss, seed, options) for seed in range(25)]
+    times = [run(CASES[name], loss, seed, options) for seed in range(15)]
     decoded = statistics.median(time for time, _ in times)
     assert decoded < NEVER
     assert decoded <= most * statistics.median(limit for _, limit in times)
@@ -67,7 +67,7 @@ def test_the_median_is_near_the_limit_of_the_same_runs(
 def test_both_halves_of_the_way_are_faster_than_one(name: str) -> None:
     medians = {
         direction: statistics.median(
-            run(CASES[name], 0.3, seed, parse_options(["--direction", direction]))[0] for seed in range(15)
+            run(CASES[name], 0.3, seed, parse_options(["--direction", direction]))[0] for seed in range(9)
         )
         for direction in ("to", "from", "both")
     }
@@ -93,7 +93,7 @@ def test_both_halves_of_the_way_are_faster_than_one(name: str) -> None:
     ],
 )
 def test_it_is_decoded_in_any_house(encoder: Callable[[bytes], Encoder], change: dict[str, object]) -> None:
-    for direction in ("to", "from", "both"):
+    for direction in ("to", "from"):
         scene = Scene(seed=f"{direction}", **change)  # type: ignore[arg-type]
         scene.phone(encoder(b"pass1234word").casts(), habits=Habits(unheard=0.1), traffic=BUSY)
         tracker = Tracker()
@@ -169,7 +169,7 @@ def test_a_phone_that_starts_over_with_another_password(
 
 
 def test_damaged_frames_that_nobody_marks_give_no_wrong_result() -> None:
-    for seed, encoder in enumerate(ENCODERS * 3):
+    for seed, encoder in enumerate(ENCODERS * 2):
         scene = Scene(seed=seed)
         scene.phone(encoder(b"pass1234word").casts(), traffic=BUSY)
         trusted = (attrs.evolve(each, intact=True) for each in scene.hear(12, link=Link(0.2, 0.5)))

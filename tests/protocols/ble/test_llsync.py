@@ -415,6 +415,17 @@ def test_a_token_before_the_network_waits_for_its_result():
     assert sent(codec.tell(event(Step.BINDING), 1.0)) == [b"\xe3\0\1\0"]
 
 
+def test_an_early_token_is_good_for_the_next_network():
+    codec = device()
+    write(codec, b"\xe4\0\x20" + TOKEN.encode(), "e2000f0774656e63656e74083132333435363738", "e3")
+    failure = Failure(Step.JOINING, Reason.WRONG_PASSWORD)
+    told = codec.tell(event(Step.JOINING, Outcome.FAILED, failure=failure), 1.0)
+    assert sent(told) == [bytes.fromhex("e2000b0101000774656e63656e74")]
+    write(codec, "e20004046f70656e00", "e3")
+    codec.tell(event(Step.JOINING), 2.0)
+    assert sent(codec.tell(event(Step.BINDING), 2.0)) == [b"\xe3\0\1\0"]
+
+
 def test_a_token_after_the_attempt_has_failed_is_answered_at_once_and_kept():
     codec = connecting()
     codec.tell(event(Step.JOINING), 1.0)
@@ -464,15 +475,26 @@ def test_an_event_on_the_way_gives_another_minute():
     assert codec.deadline() == 110.0
 
 
-def test_an_offer_that_was_tried_just_before_is_answered_soon():
-    """The session answers an echo of a failed try with error records alone, and no event."""
+def test_a_phone_that_comes_back_after_the_join_hears_of_it():
     codec = connecting()
-    codec.tell(Answer("errors", PHONE, (b"{}",)), 5.0)
-    assert sent(codec.tick(6.0)) == [bytes.fromhex("e2000b0101000774656e63656e74")]
+    codec.feed("", Lost(), PHONE, 1.0)
+    codec.tell(event(Step.JOINING, ssid="tencent"), 2.0)
+    later = Peer(PHONE.method, PHONE.address, 2)
+    codec.feed("", Connected(), later, 3.0)
+    write(codec, "e2000f0774656e63656e74083132333435363738", "e3", peer=later, now=3.0)
+    assert codec.tell(event(Step.LISTENING, peer=later), 4.0) == []
+    good = [bytes.fromhex("e2000b0100000774656e63656e74")]
+    assert sent(codec.tell(event(Step.LISTENING, peer=later, again=True), 4.0)) == good
+    write(codec, "e3", peer=later, now=5.0)
+    assert sent(codec.tell(event(Step.AWAITING_GRANT, Outcome.STARTED, peer=later), 6.0)) == good
+
+
+def test_a_later_join_forgets_the_one_before():
     codec = connecting()
-    codec.tell(Answer("errors", PHONE, (b"{}",)), 5.0)
-    codec.tell(event(Step.LISTENING), 5.0)
-    assert codec.tick(6.0) == []
+    codec.tell(event(Step.JOINING, ssid="tencent"), 1.0)
+    codec.tell(event(Step.JOINING, Outcome.STARTED, ssid="tencent"), 2.0)
+    write(codec, "e3")
+    assert codec.tell(event(Step.LISTENING, again=True), 3.0) == []
 
 
 def test_events_of_others_are_not_told():

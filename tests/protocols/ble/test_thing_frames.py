@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -263,3 +265,9 @@ def test_the_service():
     assert profile.service == "1910"
     assert profile.characteristics["2b11"] == {"write", "write-without-response"}
     assert profile.characteristics["2b10"] == {"notify"}
+
+
+def test_the_document_has_every_code():
+    text = (Path(__file__).parents[3] / "docs" / "thing_network.md").read_text()
+    table = text[text.index("## Codes") : text.index("## Styles")]
+    assert [int(number) for number in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == list(Code)

@@ -32,6 +32,14 @@ def _host(bench: Bench) -> str:
     return reach
 
 
+def _any_broker(bench: Bench) -> Transport:
+    """The port, where it connects to brokers of ours."""
+    transport = bench.port(Transport)
+    if not transport.any_broker:
+        not_claimed("its MQTT goes to its own cloud only (any_broker)")
+    return transport
+
+
 def _parameters(server: peers.Server, timeout: float = 5.0) -> MqttParameters:
     return MqttParameters(
         host=server.host, port=server.port, client_id="conformance", username="device", timeout=timeout
@@ -43,7 +51,7 @@ async def _connect(bench: Bench, transport: Transport, parameters: MqttParameter
 
 
 async def _refused(bench: Bench, parameters: MqttParameters, *reasons: Reason) -> CloudError:
-    connecting = bench.port(Transport).mqtt(parameters)
+    connecting = _any_broker(bench).mqtt(parameters)
     error = await bench.refused(
         "Transport.mqtt", connecting, CloudError, reasons=reasons, seconds=parameters.timeout
     )
@@ -80,7 +88,7 @@ async def _broker(bench: Bench) -> AsyncIterator[MqttParameters]:
 @check(Transport, "mqtt")
 async def messages_go_both_ways(bench: Bench) -> None:
     """With QoS 0 and 1, in order, octet by octet; close is idempotent and ends the link."""
-    transport = bench.port(Transport)
+    transport = _any_broker(bench)
     async with _broker(bench) as parameters:
         link = await _connect(bench, transport, parameters)
         expect(link.connected, "a link that was just opened is not connected")
@@ -129,7 +137,7 @@ async def a_broker_that_is_none_is_told(bench: Bench) -> None:
 @check(Transport, "mqtt")
 async def tls_is_checked(bench: Bench) -> None:
     """A file that is not there is the user's mistake; a broker without TLS is no broker."""
-    transport = bench.port(Transport)
+    transport = _any_broker(bench)
     async with peers.serving(_host(bench), _babble) as server:
         missing = attrs.evolve(_parameters(server), tls=Tls(ca_file="/nonexistent/ca.pem"))
         await bench.refused("Transport.mqtt", transport.mqtt(missing), ConfigurationError)
@@ -140,7 +148,7 @@ async def tls_is_checked(bench: Bench) -> None:
 @check(Transport, "mqtt")
 async def a_cancelled_connection_leaves_nothing(bench: Bench) -> None:
     """Wherever it is cut off; the next one works."""
-    transport = bench.port(Transport)
+    transport = _any_broker(bench)
     async with peers.serving(_host(bench), _silent) as server:
         for after in bench.environment.cancel_after:
             connecting = transport.mqtt(_parameters(server, timeout=30.0))
@@ -154,7 +162,7 @@ async def a_cancelled_connection_leaves_nothing(bench: Bench) -> None:
 @check(Transport, "mqtt")
 async def a_lost_connection_is_told(bench: Bench) -> None:
     """MQTT_LOST, to who waits for it and to who publishes; close is still good."""
-    transport = bench.port(Transport)
+    transport = _any_broker(bench)
     async with peers.broker(_host(bench)) as (server, broker):
         link = await _connect(bench, transport, _parameters(server))
         waiting = await bench.pending(link.wait_lost())

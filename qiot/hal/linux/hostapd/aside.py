@@ -10,6 +10,7 @@ from qiot.hal.linux.radio import Radio
 from qiot.hal.linux.supplicant.control import Control
 from qiot.hal.linux.supplicant.daemon import Daemon
 from qiot.hal.linux.supplicant.dhcp import Dhcp
+from qiot.hal.linux.supplicant.networks import reassociate
 from qiot.hal.linux.undo import Change
 from qiot.log import get_logger
 
@@ -77,7 +78,7 @@ async def _go_on(control: Control) -> None:
             # It may have been refused while the access point held the radio on another channel.
             if "[TEMP-DISABLED]" in line:
                 await control.ask(f"ENABLE_NETWORK {line.split()[0]} no-connect")
-        await control.ask("REASSOCIATE")
+        await reassociate(control)
     except MediumError as error:
         log.debug(f"the station has no wpa_supplicant any more: {error}")
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from qiot.hal.linux.supplicant.settings import NOT_SETTLED, TAG, settings_of
 from qiot.hal.linux.undo import Change
 from qiot.log import get_logger
 
-__all__ = ["STATION", "Listed", "Networks", "restore", "unescape"]
+__all__ = ["STATION", "Listed", "Networks", "reassociate", "restore", "unescape"]
 
 log = get_logger()
 
@@ -28,6 +29,9 @@ _ESCAPE: Final = re.compile(rb'\\(x[0-9a-fA-F]{2}|[nrte"\\])')
 _ESCAPES: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"e": b"\x1b", b'"': b'"', b"\\": b"\\"}
 _COLUMNS: Final = 4
 _PRIORITY_MAX: Final = 1_000_000
+_BEGIN_LIMIT: Final = 3.0
+"""Seconds in which wpa_supplicant begins to look for a network; a refused scan it repeats after one."""
+_POLL: Final = 0.05
 
 
 def unescape(text: str) -> bytes:
@@ -160,6 +164,20 @@ class Networks:
         return int(answer) if answer.removeprefix("-").isdecimal() else 0
 
 
+async def reassociate(control: Control) -> None:
+    """Have wpa_supplicant join one of its networks; returns once it has begun.
+
+    Where a scan is still pending it begins a second later, and until then it looks as if it wanted nothing:
+    whoever asked for its state then would believe that there is no network to come back to.
+    """
+    await control.ask("REASSOCIATE")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_BEGIN_LIMIT):
+            # It tells no event when a state begins.
+            while (await control.fields("STATUS")).get("wpa_state") == "DISCONNECTED":  # noqa: ASYNC110
+                await asyncio.sleep(_POLL)
+
+
 async def restore(change: Change) -> None:
     """Take the tries out, and let wpa_supplicant go on with what it had; nothing where it has ended."""
     control = Control(Path(change.facts["path"]))
@@ -177,7 +195,10 @@ async def restore(change: Change) -> None:
             await control.ask(f"ENABLE_NETWORK {number} no-connect")
         # What was refused on the way is no reason to avoid the access point of the earlier network.
         await control.ask("BSSID_IGNORE clear")
-        await control.ask("REASSOCIATE" if enabled else "DISCONNECT")
+        if enabled:
+            await reassociate(control)
+        else:
+            await control.ask("DISCONNECT")
     except MediumError as error:
         log.debug(f"wpa_supplicant has ended meanwhile: {error}")
     finally:
