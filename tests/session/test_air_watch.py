@@ -151,6 +151,20 @@ async def test_a_radio_that_goes_away_ends_every_method_and_leaves_nothing(three
     assert not sniffer.up
 
 
+async def test_a_platform_that_closes_tells_everybody_and_gives_the_radio_back(three) -> None:
+    sniffer = FakeSniffer()
+    smart, kiss, _ = three(sniffer)
+    await smart.start(CONTEXT)
+    await kiss.start(CONTEXT)
+    reading = asyncio.create_task(kiss.read())
+    await smart._watch.shut()
+    assert not sniffer.up
+    with pytest.raises(HalError) as error:
+        await asyncio.wait_for(reading, PATIENCE)
+    assert error.value.reason is Reason.STOPPED
+    await smart._watch.shut()
+
+
 async def test_a_start_that_fails_leaves_nothing_and_may_be_repeated(three) -> None:
     sniffer = FakeSniffer()
     sniffer.start_errors = [MediumError("no permission", reason=Reason.NO_PERMISSION)]

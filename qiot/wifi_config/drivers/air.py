@@ -17,7 +17,7 @@ import attrs
 from qiot.errors import HalError, MediumError, ProtocolError
 from qiot.hal.contract import Frame, FrameFilter, ListenContext, Sniffer, Wifi
 from qiot.log import get_logger
-from qiot.model import Credentials, Network, Offer, Peer, Secret, show_ssid
+from qiot.model import Credentials, Network, Offer, Peer, Reason, Secret, show_ssid
 from qiot.protocols.air import dot11
 from qiot.protocols.air.elements import find_element, security_of, ssid_of
 from qiot.protocols.air.results import Decoded
@@ -148,6 +148,13 @@ class AirWatch:
                 self._hearers.remove(hearer)
             if not self._hearers:
                 await self._give_up()
+
+    async def shut(self) -> None:
+        """The platform closes: give the radio back, and let everybody who listens know. Idempotent."""
+        async with self._turn:
+            self._fail(HalError("the platform is closed", reason=Reason.STOPPED))
+            self._hearers.clear()
+            await self._give_up()
 
     async def pause(self) -> None:
         """Give the radio to a join."""
