@@ -116,11 +116,10 @@ def explain(progress: Progress) -> str:
         parts.append(f"channel {progress.channel}")
     parts.append(f"phone {progress.transmitter.hex(':')}")
     if progress.weight < _DONE:
-        if progress.frames < _FRAMES:
-            pass
-        elif progress.directions == {Direction.TO_AP}:
+        halves = progress.directions if progress.frames >= _FRAMES else frozenset()
+        if halves == {Direction.TO_AP}:
             parts.append("only from the phone, the router does not send it on")
-        elif progress.directions == {Direction.FROM_AP}:
+        elif halves == {Direction.FROM_AP}:
             parts.append("only from the router, the phone itself is not heard")
         if progress.missing:
             shown = ", ".join(progress.missing[:_SHOWN])
