@@ -86,6 +86,12 @@ class MockWifi(Wifi):
             self._radio.return_to(self._earlier)
         self._tried = self._earlier = None
 
+    async def forget(self) -> None:
+        """Erase the saved network and leave the air."""
+        await self._storage.erase(Slot.NETWORK)
+        self._radio.return_to(None)
+        self._tried = self._earlier = None
+
     async def status(self) -> WifiStatus:
         """Where the station is; a saved network that cannot be read counts as none."""
         joined, ip = self._radio.station.access_point, self._radio.station.ip
