@@ -17,14 +17,14 @@ import attrs
 from qiot.errors import HalError, MediumError, ProtocolError
 from qiot.hal.contract import Frame, FrameFilter, ListenContext, Sniffer, Wifi
 from qiot.log import get_logger
-from qiot.model import Credentials, Network, Offer, Peer, Reason, Secret, show_ssid
+from qiot.model import Credentials, Offer, Peer, Reason, Secret, show_ssid
 from qiot.protocols.air import dot11
-from qiot.protocols.air.elements import find_element, security_of, ssid_of
 from qiot.protocols.air.results import Decoded
 from qiot.protocols.base import Heard, Seen
 from qiot.wifi_config.clue import describe_clue, resolve
 from qiot.wifi_config.drivers.air_report import AirReport, nothing_seen
 from qiot.wifi_config.drivers.hopper import Hopper, Sight
+from qiot.wifi_config.drivers.neighbours import Neighbours
 
 if TYPE_CHECKING:  # the decoders need cryptography, which is loaded when somebody listens
     from qiot.protocols.air.tracker import Tracker
@@ -48,15 +48,10 @@ _BUSY_RATE: Final = 25.0
 _BUSY_TOLD: Final = 1.0
 """Seconds of that which are worth a word."""
 _BUSY_WEIGHT: Final = 0.1
-_SCAN_LIMIT: Final = 4.0
-_SCAN_AGE: Final = 60.0
 _CLUE_TIME: Final = 3.0
 """Seconds in which the beacons of a network that was not named are waited for; the session's scan is next."""
-_NETWORKS_MAX: Final = 256
 _SENDERS_MAX: Final = 64
 _BEACON: Final = 0x80
-_CAPABILITY: Final = 34
-_DS_PARAMETER: Final = 3
 
 
 class Hearer(Protocol):
@@ -92,7 +87,7 @@ class AirWatch:
 
     def __init__(self, sniffer: Sniffer, wifi: Wifi | None = None) -> None:
         self._sniffer = sniffer
-        self._wifi = wifi
+        self._neighbours = Neighbours(wifi)
         self._turn = asyncio.Lock()
         self._hearers: list[Hearer] = []
         self._keys: Mapping[str, Secret] = {}
@@ -102,8 +97,6 @@ class AirWatch:
         self._tracker: Tracker | None = None
         self._hopper = Hopper(())
         self._report = AirReport(0.0)
-        self._networks: dict[bytes, Network] = {}
-        self._scanned: float | None = None
         self._unnamed: list[_Unnamed] = []
         self._channel = 0
         self._lock_channel: int | None = None
@@ -137,7 +130,7 @@ class AirWatch:
             if not self.listening or keys != self._keys:
                 await self._give_up()
                 self._keys = keys
-                await self._scan()
+                await self._neighbours.scan()
                 await self._take()
             self._hearers.append(hearer)
 
@@ -184,7 +177,7 @@ class AirWatch:
         if self._hopper.all_channels != tuple(channels):  # else it goes on where it was
             self._hopper = Hopper(channels)
         self._hopper.held = None
-        self._hopper.prefer({network.channel for network in self._networks.values()})
+        self._hopper.prefer(self._neighbours.channels)
         if self._lock_channel is not None:
             self._hopper.remember(self._lock_channel)
         self._report = AirReport(now)
@@ -229,21 +222,6 @@ class AirWatch:
         decoders()  # a wrong key is said now, not with the first phone
         return Tracker(decoders)
 
-    async def _scan(self) -> None:
-        """Find out where access points are; beacons add to it."""
-        now = asyncio.get_running_loop().time()
-        if self._wifi is None or (self._scanned is not None and now - self._scanned < _SCAN_AGE):
-            return
-        try:
-            async with asyncio.timeout(_SCAN_LIMIT):
-                found = await self._wifi.scan()
-        except (HalError, TimeoutError) as error:
-            log.debug(f"no scan before listening: {error}")
-            return
-        self._scanned = now if found else None  # who is an access point only may not be able to scan now
-        for network in found:
-            self._networks[network.bssid] = network
-
     def _note_end(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task not in self._tasks:
             return
@@ -285,7 +263,9 @@ class AirWatch:
             if is_group:
                 self._count(header.source)
             else:
-                self._hear_beacon(header, frame)
+                found = self._neighbours.hear(header, frame)
+                if found is not None:
+                    self._hopper.prefer({found})
             for decoded in tracker.hear(header, frame.channel, frame.t):
                 self._on_decoded(decoded)
 
@@ -293,24 +273,6 @@ class AirWatch:
         self._frames += 1
         if source is not None and (source in self._senders or len(self._senders) < _SENDERS_MAX):
             self._senders[source] = self._senders.get(source, 0) + 1
-
-    def _hear_beacon(self, header: dot11.Header, frame: Frame) -> None:
-        bssid = header.bssid
-        if bssid is None or bssid in self._networks or len(self._networks) >= _NETWORKS_MAX:
-            return
-        start = header.length + dot11.FIXED_FIELDS[dot11.BEACON]
-        capability = int.from_bytes(frame.data[_CAPABILITY : _CAPABILITY + 2], "little")
-        # A beacon is heard on the channels beside its own, too: it says itself where it belongs.
-        told = find_element(frame.data, _DS_PARAMETER, start)
-        channel = told[0] if told else frame.channel
-        self._networks[bssid] = Network(
-            ssid=ssid_of(frame.data, start),
-            bssid=bssid,
-            channel=channel,
-            signal=frame.signal if frame.signal is not None else -100,
-            security=security_of(capability, frame.data[start:]),
-        )
-        self._hopper.prefer({channel})
 
     # --- results ----------------------------------------------------------------------------------------
 
@@ -331,7 +293,7 @@ class AirWatch:
     def _name_networks(self, now: float) -> None:
         """Find the networks that were not named among those that were heard."""
         for unnamed in list(self._unnamed):
-            credentials = resolve(unnamed.decoded.credentials, self._networks.values())
+            credentials = resolve(unnamed.decoded.credentials, self._neighbours.networks)
             if credentials is None and now < unnamed.until:
                 continue
             self._unnamed.remove(unnamed)
@@ -433,6 +395,6 @@ class AirWatch:
             self._name_networks(now)
         if self._hopper.held is None and self._report.nothing_is_due(now):
             text = nothing_seen(
-                frames=self._frames, networks=len(self._networks), channels=self._hopper.channels
+                frames=self._frames, networks=len(self._neighbours), channels=self._hopper.channels
             )
             self._tell(Seen(0.0, self._channel, text))
