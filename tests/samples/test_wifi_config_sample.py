@@ -106,7 +106,7 @@ async def test_a_phone_of_the_air_needs_no_options_either(tmp_path, number, meth
     assert "key-of-own" not in out
 
 
-@pytest.mark.parametrize("method", ["blufi", "bt_combo", "llsync"])
+@pytest.mark.parametrize("method", ["blufi", "bt_combo", "llsync", "thing"])
 async def test_a_phone_with_bluetooth_needs_no_options_either(tmp_path, method):
     code, out, err = await run(SAMPLE, "--method", method, *ANY_PORT, folder=tmp_path)
     assert (code, err) == (0, "")

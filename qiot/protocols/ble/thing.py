@@ -55,7 +55,7 @@ from qiot.protocols.base import (
     Seen,
     Send,
 )
-from qiot.protocols.ble.links import Links
+from qiot.protocols.ble.links import LINKS_MAX, Links
 from qiot.protocols.ble.thing_frames import (
     CHUNK_MAX,
     COMMAND,
@@ -111,6 +111,9 @@ _ACTION_FAILED: Final[Mapping[BleAction, Code]] = {
 }
 
 
+_Wish: TypeAlias = tuple[Credentials | None, Grant | None]
+
+
 @attrs.define
 class _Link:
     """One phone.
@@ -130,7 +133,7 @@ class _Link:
     att: int | None = None
     parts: Assembler = attrs.field(factory=Assembler)
     message_id: str = ""
-    request: tuple[Credentials | None, Grant | None] | None = None
+    request: _Wish | None = None
     ble: bool = False
     reported: list[Code] = attrs.field(factory=list)
     scan_id: str = ""
@@ -194,8 +197,10 @@ class ThingDevice:
         self._typed = style == "protco"
         self._random, self._wall = random, wall
         self._bound = bound
-        self._owner: tuple[Credentials | None, Grant | None] | None = None
+        self._owner: _Wish | None = None
         """The request that bound it, in this run."""
+        self._wishes: dict[tuple[str, str], _Wish] = {}
+        """The newest request of each phone, by method and address: it may be bound while its link is lost."""
         self._links: Links[_Link] = Links(_Link)
 
     @property
@@ -272,15 +277,22 @@ class ThingDevice:
             link.reported = []
         again = list(link.reported)
         link.request, link.ble = wish, request.ble is not None
+        self._remember(peer, wish)
         outputs = [*self._accepted(peer, link)]
         for code in again:
             outputs += self._status(code, _TEXTS.get(code, ""), peer, link)
         reached = Step.LISTENING if wish[0] is not None else Step.BINDING if link.ble else Step.JOINED
         return [*outputs, Offer(peer, wish[0], wish[1], reached)]
 
+    def _remember(self, peer: Peer, wish: _Wish) -> None:
+        self._wishes.pop((peer.method, peer.address), None)
+        while len(self._wishes) >= LINKS_MAX:
+            del self._wishes[next(iter(self._wishes))]
+        self._wishes[peer.method, peer.address] = wish
+
     def _owned(
         self,
-        wish: tuple[Credentials | None, Grant | None],
+        wish: _Wish,
         ble: BleAction | None,
         peer: Peer,
         link: _Link,
@@ -320,11 +332,11 @@ class ThingDevice:
                 outputs += self._event(news, link.request, peer, link)
         if news.step is Step.BOUND and news.outcome is Outcome.OK:
             self._bound = True
+            owner = news.peer and self._wishes.get((news.peer.method, news.peer.address))
+            self._owner, self._wishes = owner or None, {}
         return outputs
 
-    def _event(
-        self, event: Event, wish: tuple[Credentials | None, Grant | None], peer: Peer, link: _Link
-    ) -> Sequence[Output]:
+    def _event(self, event: Event, wish: _Wish, peer: Peer, link: _Link) -> Sequence[Output]:
         match event.step, event.outcome:
             case Step.JOINING, Outcome.OK if _is_of(event, wish[0]):
                 return self._report(Code.GOT_IP, peer, link)
@@ -334,7 +346,7 @@ class ThingDevice:
                 outputs = [*self._binding(event, peer, link)]
                 if not link.ble:
                     outputs += self._report(Code.SERVER_OK, peer, link)
-                self._owner, link.request = wish, None
+                link.request = None
                 return outputs
             case Step.JOINED, Outcome.OK if wish[1] is not None:
                 return self._failed(Code.SERVER_FAILED, "this device has no cloud to bind to", peer, link)

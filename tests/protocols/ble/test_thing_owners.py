@@ -53,6 +53,25 @@ def test_who_bound_it_may_ask_again():
     assert code_of(ask(codec, setting(bid="another"), later)) == [1802]
 
 
+def test_a_phone_that_was_away_when_it_was_bound_is_no_other_owner():
+    codec = device()
+    ask(codec, SET)
+    codec.feed("", Lost(), PHONE, 2.0)
+    for each in (event(Step.JOINING), event(Step.BINDING), event(Step.BOUND)):
+        codec.tell(each, 3.0)
+    later = Peer(PHONE.method, PHONE.address, 2)
+    codec.feed("", Connected(), later, 4.0)
+    assert code_of(ask(codec, SET, later)) == [1701, 1006, 1801, 1703]
+    assert code_of(ask(codec, setting(bid="another"), later)) == [1802]
+
+
+def test_a_request_that_another_method_overtook_owns_nothing():
+    codec = device()
+    ask(codec, SET)
+    codec.tell(event(Step.BOUND, peer=Peer("soft_ap", "1.2.3.4:5")), 1.0)
+    assert code_of(ask(codec, SET)) == [1802]
+
+
 def test_a_phone_that_comes_back_in_the_middle_hears_the_rest():
     codec = device()
     ask(codec, SET)
