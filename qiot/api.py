@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -13,14 +12,12 @@ from typing import Self
 import attrs
 
 from qiot.cloud.binder import Binder
-from qiot.cloud.tencent.binder import TencentBinder
+from qiot.cloud.choice import CloudOptions, make_binder
 from qiot.cloud.tencent.thing import Thing
-from qiot.cloud.tls import check_psk
-from qiot.cloud.transport import HostTransport
-from qiot.device_info import DeviceInfo, load_device_info, save_device_info
-from qiot.errors import ConfigurationError, NotSupportedError, QiotError, StorageError
+from qiot.device_info import Cloud, DeviceInfo, load_device_info, save_device_info
+from qiot.errors import ConfigurationError, NotSupportedError, QiotError
 from qiot.finishing import finish
-from qiot.hal.contract import Platform, Slot, SoftApSpec, Storage, Transport
+from qiot.hal.contract import Platform, SoftApSpec, Transport
 from qiot.hal.registry import PlatformSpec, open_platform
 from qiot.log import get_logger
 from qiot.model import SSID_MAX, CloudLink, Event, Failure, Grant, Outcome, Reason, Secret, Step
@@ -29,7 +26,9 @@ from qiot.wifi_config.error_log import ErrorLog
 from qiot.wifi_config.keys import check_keys
 from qiot.wifi_config.log_service import LOG_PORT, LogService, log_access_point
 from qiot.wifi_config.methods import Method, parse_methods
-from qiot.wifi_config.session import Session, SessionResult
+from qiot.wifi_config.ownership import Ownership, storage_of
+from qiot.wifi_config.result import SessionResult
+from qiot.wifi_config.session import Session
 from qiot.wifi_config.settings import Settings
 
 __all__ = ["CloudOptions", "SessionResult", "Settings", "State", "WifiConfig", "make_binder"]
@@ -45,29 +44,6 @@ class State(enum.IntEnum):
     FAILED = 2
 
 
-@attrs.frozen
-class CloudOptions:
-    """Where the cloud is and how to prove oneself; None takes what device info and region say.
-
-    Attributes:
-        dynreg_url: http(s) URL of the registration gateway.
-        mqtt_url: mqtt(s) URL of the broker.
-        ca_file: PEM file of the CA to trust.
-        dynamic_registration: False makes a placeholder secret a configuration error.
-        newer_registration: Use `/device/register` instead of `/register/dev`.
-        hmac: "hmacsha1" or "hmacsha256".
-        security: "auto", or "psk" for TLS-PSK.
-    """
-
-    dynreg_url: str | None = None
-    mqtt_url: str | None = None
-    ca_file: Path | None = None
-    dynamic_registration: bool = True
-    newer_registration: bool = False
-    hmac: str = "hmacsha1"
-    security: str = "auto"
-
-
 class WifiConfig:
     """Provisions this device: start, watch, wait, stop.
 
@@ -76,8 +52,10 @@ class WifiConfig:
         hal: Platform spec or specs, or a platform of the caller's own, which the caller closes.
         cloud: Where the cloud is.
         settings: Times, tries, ports.
-        binder: A cloud of the caller's own instead of Tencent's.
-        options: The methods' own options: `airkiss_device_type` and `airkiss_device_id` (WeChat's discovery).
+        binder: A cloud of the caller's own instead of the one that the identity names.
+        version: The firmware's version, as methods and clouds tell it.
+        options: The methods' own options: `airkiss_device_type` and `airkiss_device_id` (WeChat's discovery),
+            or a dialect or style of a Bluetooth method. Each method takes those that it knows.
         keys: The methods' own secrets: `esptouch_key` (16 octets), `airkiss_key` (1 to 16), `pin`.
 
     Raises:
@@ -94,12 +72,10 @@ class WifiConfig:
         cloud: CloudOptions | None = None,
         settings: Settings | None = None,
         binder: Binder | None = None,
+        version: str = "1.0.0",
         options: Mapping[str, str] | None = None,
         keys: Mapping[str, Secret] | None = None,
     ) -> None:
-        self._options = dict(options or {})
-        self._keys = dict(keys or {})
-        check_keys(self._keys)
         self._path = None if isinstance(device_info, DeviceInfo) else Path(device_info)
         self._settings = settings or Settings()
         self._cloud = cloud or CloudOptions()
@@ -111,13 +87,18 @@ class WifiConfig:
         self._owns_platform = not isinstance(hal, Platform)
         self.platform = _open(hal)
         self._binder = binder
+        self._version = version
+        self._options = dict(options or {})
+        self._keys = dict(keys or {})
+        check_keys(self._keys)
+        self._ownership = Ownership(storage_of(self.platform))
         self._dev_log = DevLog()
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
         self._result: asyncio.Future[SessionResult] | None = None
         self._log_service: LogService | None = None
         self._log_task: asyncio.Task[bool] | None = None
-        self._token: Secret | None = None
+        self._grant: Grant | None = None
         self._starting = asyncio.Lock()
         self._ending = asyncio.Lock()
 
@@ -162,10 +143,10 @@ class WifiConfig:
         if self._running:
             raise ConfigurationError("a run is on already", hint="Stop it first.")
         await self._end_last()
-        errors = ErrorLog(self._storage)
+        errors = ErrorLog(storage_of(self.platform))
         await errors.load()
         # One for all runs: it keeps the platform's limit of one connection request per 5 s.
-        self._binder = self._binder or self._tencent()
+        self._binder = self._binder or self._own_binder()
         session = self._session = Session(
             self.platform,
             identity=self.device_info,
@@ -175,11 +156,12 @@ class WifiConfig:
             save_identity=self._save_identity,
             errors=errors,
             dev_log=self._dev_log,
+            version=self._version,
             options=self._options,
             keys=self._keys,
         )
-        if self._token is not None:
-            await session.set_grant(Grant("tencent", self._token))
+        if self._grant is not None:
+            await session.set_grant(self._grant)
         self._result = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(session, self._result, resume=resume), name="qiot session")
         return session
@@ -225,7 +207,7 @@ class WifiConfig:
             # Cancelled before its first step: nothing of `_run` has been at work.
             failure = Failure(Step.IDLE, Reason.STOPPED, text="stopped by the program")
             self._result.set_result(SessionResult(Step.FAILED, failure))
-            self._token = None
+            self._grant = None
             await self._session.close()
 
     async def aclose(self) -> None:
@@ -266,18 +248,11 @@ class WifiConfig:
 
     async def provisioned(self) -> bool:
         """True where an earlier run bound this very device, so that `start(resume=True)` can work."""
-        try:
-            data = None if self._storage is None else await self._storage.load(Slot.BOUND)
-            mark = None if data is None else json.loads(data)
-        except (StorageError, ValueError) as error:
-            log.warning(f"it is not known whether the device was bound: {error}")
-            return False
-        return isinstance(mark, dict) and mark == self._mark()
+        return await self._ownership.load(self.device_info) is not None
 
     async def forget(self) -> None:
         """Forget that this device was bound: the next start waits for a phone again."""
-        if self._storage is not None:
-            await self._storage.erase(Slot.BOUND)
+        await self._ownership.erase()
 
     # --- access point, token, log -----------------------------------------------------------------------
 
@@ -303,9 +278,13 @@ class WifiConfig:
 
     async def set_token(self, token: str) -> None:
         """A token from the program, for this run or the next; it binds whoever's credentials joined."""
-        self._token = Secret(token)
+        await self.set_grant(Grant(self.device_info.cloud.value, Secret(token)))
+
+    async def set_grant(self, grant: Grant) -> None:
+        """The same with all that a phone may have said; rlink needs the param `userId`."""
+        self._grant = grant
         if self._session is not None and self._running:
-            await self._session.set_grant(Grant("tencent", self._token))
+            await self._session.set_grant(grant)
 
     async def send_log(self, *, random_password: bool = False, port: int = LOG_PORT) -> LogService:
         """After a failure: bring up the log access point and serve the device log to a phone.
@@ -349,8 +328,12 @@ class WifiConfig:
         """The device's properties on the connection that bound it.
 
         Raises:
-            ConfigurationError: The device is not bound in this run.
+            ConfigurationError: The device is not bound in this run, or not to Tencent.
         """
+        if self.device_info.cloud is not Cloud.TENCENT:
+            raise ConfigurationError(
+                f"properties at {self.device_info.cloud} have another form", hint="Use `link` itself."
+            )
         if self.link is None:
             raise ConfigurationError("the device is not connected", hint="Wait until it is bound.")
         return Thing(self.link, self.device_info)
@@ -361,34 +344,25 @@ class WifiConfig:
         ended: SessionResult | None = None
         try:
             ended = await session.run(resume=resume)
-            self._token = None  # one for the next run may come from here on
-            if ended.step is Step.BOUND:
-                await self._note_bound()
+            self._grant = None  # one for the next run may come from here on
             result.set_result(ended)
             if ended.successful:
                 await session.linger()
         except asyncio.CancelledError:
             if not result.done():
-                self._token = None
+                self._grant = None
                 failure = session.failure or Failure(session.step, Reason.STOPPED)
                 result.set_result(ended or SessionResult(Step.FAILED, failure))
             raise
         except Exception as error:
             log.exception("the session broke")
             if not result.done():
-                self._token = None
+                self._grant = None
                 failure = Failure(session.step, Reason.INTERNAL, text=type(error).__name__)
                 result.set_result(SessionResult(Step.FAILED, failure))
         finally:
             # Doors may need a moment to close; who stops the run meanwhile waits for that.
             await finish(session.close())
-
-    async def _note_bound(self) -> None:
-        try:
-            if self._storage is not None:
-                await self._storage.save(Slot.BOUND, json.dumps(self._mark()).encode())
-        except StorageError as error:
-            log.warning(f"bound, but the next start will not know it: {error}")
 
     @property
     def _running(self) -> bool:
@@ -417,58 +391,18 @@ class WifiConfig:
             # A secret that the cloud gave is saved even where the run is stopped meanwhile.
             self.device_info = await finish(asyncio.to_thread(save_device_info, self._path, identity))
 
-    def _mark(self) -> dict[str, str]:
-        return {"product_id": self.device_info.product_id, "device_name": self.device_info.device_name}
-
-    @property
-    def _storage(self) -> Storage | None:
-        try:
-            return self.platform.port(Storage)
-        except NotSupportedError:
-            return None
-
-    def _tencent(self) -> TencentBinder:
+    def _own_binder(self) -> Binder:
         try:
             transport: Transport | None = self.platform.port(Transport)
         except NotSupportedError:
             transport = None
-        pair_time = self._settings.proto_version == "3.0"
-        return make_binder(self.device_info, self._cloud, transport=transport, pair_time=pair_time)
-
-
-def make_binder(
-    info: DeviceInfo,
-    options: CloudOptions,
-    *,
-    transport: Transport | None = None,
-    pair_time: bool = False,
-) -> TencentBinder:
-    """Tencent's cloud for one identity.
-
-    Args:
-        info: The identity.
-        options: Where the cloud is.
-        transport: How to reach it; None for the host's sockets.
-        pair_time: Send the times of the run with the token (protoVersion 3.0).
-
-    Raises:
-        ConfigurationError: An option or URL cannot be used.
-        NotSupportedError: TLS-PSK is asked for on the host's sockets, and this Python has none.
-    """
-    if transport is None and options.security == "psk":
-        check_psk()
-    return TencentBinder(
-        info,
-        transport or HostTransport(),
-        dynreg_url=options.dynreg_url,
-        mqtt_url=options.mqtt_url,
-        ca_file=options.ca_file,
-        dynamic_registration=options.dynamic_registration,
-        newer_registration=options.newer_registration,
-        hmac=options.hmac,
-        security=options.security,
-        pair_time=pair_time,
-    )
+        return make_binder(
+            self.device_info,
+            self._cloud,
+            transport=transport,
+            pair_time=self._settings.proto_version == "3.0",
+            version=self._version,
+        )
 
 
 def _open(hal: str | PlatformSpec | Sequence[str | PlatformSpec] | Platform) -> Platform:

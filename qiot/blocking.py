@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -16,6 +16,7 @@ from qiot.api import CloudOptions, SessionResult, Settings, State, WifiConfig
 from qiot.device_info import DeviceInfo
 from qiot.errors import ConfigurationError, QiotError
 from qiot.log import get_logger
+from qiot.model import Secret
 
 __all__ = [
     "WIFI_CONFIG_FAILED",
@@ -50,6 +51,9 @@ class BlockingWifiConfig:
         hal: As for `WifiConfig`.
         cloud: As for `WifiConfig`.
         settings: As for `WifiConfig`.
+        version: As for `WifiConfig`.
+        options: As for `WifiConfig`.
+        keys: As for `WifiConfig`.
 
     Raises:
         ConfigurationError: As for `WifiConfig`.
@@ -62,13 +66,26 @@ class BlockingWifiConfig:
         hal: str | Sequence[str] = "mock",
         cloud: CloudOptions | None = None,
         settings: Settings | None = None,
+        version: str = "1.0.0",
+        options: Mapping[str, str] | None = None,
+        keys: Mapping[str, Secret] | None = None,
     ) -> None:
         self._closing = threading.RLock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="qiot", daemon=True)
         self._thread.start()
         try:
-            self._config = self._call(_make(device_info, hal, cloud, settings))
+            self._config = self._call(
+                _make(
+                    device_info,
+                    hal=hal,
+                    cloud=cloud,
+                    settings=settings,
+                    version=version,
+                    options=options,
+                    keys=keys,
+                )
+            )
         except BaseException:
             self._end_loop()
             raise
@@ -137,13 +154,8 @@ class BlockingWifiConfig:
         self._loop.close()
 
 
-async def _make(
-    device_info: DeviceInfo | Path | str,
-    hal: str | Sequence[str],
-    cloud: CloudOptions | None,
-    settings: Settings | None,
-) -> WifiConfig:
-    return WifiConfig(device_info, hal=hal, cloud=cloud, settings=settings)
+async def _make(device_info: DeviceInfo | Path | str, **options: Any) -> WifiConfig:
+    return WifiConfig(device_info, **options)
 
 
 async def _result(config: WifiConfig, timeout: float | None) -> SessionResult:
@@ -161,12 +173,23 @@ def start_wifi_config(
     hal: str | Sequence[str] = "mock",
     cloud: CloudOptions | None = None,
     settings: Settings | None = None,
+    version: str = "1.0.0",
+    options: Mapping[str, str] | None = None,
+    keys: Mapping[str, Secret] | None = None,
 ) -> int:
     """Begin a run by `methods`, ending the one before it; 0, or -1 with the reason in the log."""
     global _current  # noqa: PLW0603 - the C SDK has one run per process too
     stop_wifi_config()
     try:
-        _current = BlockingWifiConfig(device_info, hal=hal, cloud=cloud, settings=settings)
+        _current = BlockingWifiConfig(
+            device_info,
+            hal=hal,
+            cloud=cloud,
+            settings=settings,
+            version=version,
+            options=options,
+            keys=keys,
+        )
     except QiotError as error:
         log.error(f"start wifi config failed: {error} - {error.hint}")
         return _FAILED

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from qiot.device_info import (
     AuthMode,
+    Cloud,
     DeviceInfo,
     Endpoints,
     IssuedCertificate,
@@ -408,3 +409,75 @@ def test_what_cannot_be_written_leaves_the_old_file(file, monkeypatch):
     assert raised.value.code == 28
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
+
+
+# --- devices of rlink -----------------------------------------------------------------------------------
+
+RLINK = {
+    "cloud": "rlink",
+    "productId": "fFMes8kzaLRHMy",
+    "productSecret": "short",
+    "deviceName": "rn01b55A74fa0c16",
+    "key_deviceinfo": {"deviceSecret": "bd2625eb1fa0499ea60aadd09ae0a184"},
+}
+
+
+def _rlink(tmp_path: Path, **changes: object) -> Path:
+    path = tmp_path / "device_info.json"
+    path.write_text(json.dumps(RLINK | changes, indent=2))
+    return path
+
+
+def test_an_rlink_device(tmp_path):
+    info = load_device_info(_rlink(tmp_path))
+    assert (info.cloud, info.product_id, info.device_name) == ("rlink", "fFMes8kzaLRHMy", "rn01b55A74fa0c16")
+    assert info.device_secret == Secret("bd2625eb1fa0499ea60aadd09ae0a184")
+    assert not info.needs_registration
+
+
+def test_an_rlink_device_that_registers_is_saved_with_its_cloud(tmp_path):
+    path = _rlink(tmp_path, deviceName="unit-7", key_deviceinfo={"deviceSecret": "YOUR_IOT_PSK"}, mine=[1])
+    info = load_device_info(path)
+    assert info.needs_registration
+    save_device_info(path, attrs.evolve(info, device_name="rn01new", device_secret=Secret("s" * 32)))
+    saved = json.loads(path.read_text())
+    assert saved == RLINK | {
+        "deviceName": "rn01new",
+        "key_deviceinfo": {"deviceSecret": "s" * 32},
+        "mine": [1],
+    }
+    assert load_device_info(path).device_name == "rn01new"
+
+
+def test_a_new_file_of_an_rlink_device_names_its_cloud_and_tencents_does_not(tmp_path):
+    info = load_device_info(_rlink(tmp_path))
+    save_device_info(tmp_path / "copy.json", info)
+    assert load_device_info(tmp_path / "copy.json") == info
+    save_device_info(
+        tmp_path / "tencent.json", attrs.evolve(info, cloud=Cloud.TENCENT, product_id="L4WG9V9M2M")
+    )
+    assert "cloud" not in json.loads((tmp_path / "tencent.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"cloud": "mars"}, "cloud"),
+        ({"cloud": 5}, "cloud"),
+        ({"cloud": None}, "cloud"),
+        ({"cloud": ["rlink"]}, "cloud"),
+        ({"productId": "p" * 17}, "productId"),
+        ({"productId": "a/b"}, "productId"),
+        ({"deviceName": "a/b"}, "deviceName"),
+        ({"auth_mode": "CERT"}, "auth_mode"),
+        ({"key_deviceinfo": {"deviceSecret": "with space"}}, "deviceSecret"),
+        ({"key_deviceinfo": {"deviceSecret": "s" * 65}}, "deviceSecret"),
+        ({"key_deviceinfo": {"deviceSecret": "ü" * 16}}, "deviceSecret"),
+        ({"key_deviceinfo": {}, "productSecret": ""}, "productSecret"),
+        ({"deviceName": "YOUR_DEV_NAME"}, "deviceName"),
+    ],
+)
+def test_an_rlink_device_that_cannot_be_used(tmp_path, changes, says):
+    with pytest.raises(ConfigurationError, match=says) as raised:
+        load_device_info(_rlink(tmp_path, **changes))
+    assert "bd2625eb1fa0499ea60aadd09ae0a184" not in str(raised.value)

@@ -9,7 +9,7 @@ import attrs
 
 from qiot.model import Secret
 
-__all__ = ["AuthMode", "DeviceInfo", "Endpoints", "IssuedCertificate", "SubDevice"]
+__all__ = ["AuthMode", "Cloud", "DeviceInfo", "Endpoints", "IssuedCertificate", "SubDevice"]
 
 
 class AuthMode(enum.StrEnum):
@@ -55,22 +55,31 @@ class IssuedCertificate:
     private_key: Secret
 
 
+class Cloud(enum.StrEnum):
+    """Whose cloud the device belongs to; the binders' names."""
+
+    TENCENT = "tencent"
+    RLINK = "rlink"
+
+
 @attrs.frozen
 class DeviceInfo:
-    """The identity (limits: contract section 2).
+    """The identity (limits: contract section 2; docs/rlink.md for an rlink device).
 
     Attributes:
-        product_id: 1 to 10 letters and digits.
-        device_name: 1 to 48 octets.
+        product_id: 1 to 10 letters and digits; of an rlink device the pid, up to 16.
+        device_name: 1 to 48 octets; of an rlink device the uuid, before registration its unique name.
         auth_mode: With a device secret, or with a certificate.
         region: As the file has it; None where it says nothing.
         product_secret: 16 to 32 characters; needed for dynamic registration only.
-        device_secret: KEY: base64 text of at most 64 characters; None before registration.
+        device_secret: KEY: base64 text of at most 64 characters; None before registration. Of an rlink device
+            the triplet's secret, 1 to 64 printable characters (the vendor's have 32).
         cert_file: CERT: the device's certificate, PEM; None before registration.
         key_file: CERT: its private key, PEM.
         issued: CERT: what registration gave, until it is saved.
         sub_devices: The devices behind a gateway.
-        endpoints: Where the cloud is, if not where the region says.
+        endpoints: Where the cloud is, if not where the region (rlink: the phone) says.
+        cloud: Whose cloud it belongs to.
     """
 
     product_id: str
@@ -84,6 +93,7 @@ class DeviceInfo:
     issued: IssuedCertificate | None = None
     sub_devices: tuple[SubDevice, ...] = ()
     endpoints: Endpoints = Endpoints()
+    cloud: Cloud = Cloud.TENCENT
 
     @property
     def needs_registration(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from qiot.device_info.identity import AuthMode, DeviceInfo, Endpoints, SubDevice
+from qiot.device_info.identity import AuthMode, Cloud, DeviceInfo, Endpoints, SubDevice
 from qiot.device_info.layout import (
     CERT_FILE,
     CERTS,
@@ -29,11 +29,12 @@ from qiot.model import Secret
 
 __all__ = ["DocumentReader", "load_device_info", "read_document"]
 
-_PRODUCT_ID_MAX: Final = 10
+_PRODUCT_ID_MAX: Final = {Cloud.TENCENT: 10, Cloud.RLINK: 16}
 _NAME_MAX: Final = 48
 _PRODUCT_SECRET_MAX: Final = 32
-_PRODUCT_SECRET_MIN: Final = 16
-"""Its first 16 octets are the key of the registration's answer (contract section 8)."""
+_PRODUCT_SECRET_MIN: Final = {Cloud.TENCENT: 16, Cloud.RLINK: 1}
+"""Tencent: its first 16 octets are the key of the registration's answer (contract section 8)."""
+_RLINK_SECRET: Final = re.compile(r"[!-~]{1,64}")
 _DEVICE_SECRET_MAX: Final = 88
 _FILE_NAME_MAX: Final = 128
 _REGION_MAX: Final = 64
@@ -60,16 +61,13 @@ def load_device_info(path: Path | str, *, dynamic_registration: bool = True) -> 
             f"{path}: fill in {', '.join(missing)}",
             hint="The console shows these values on the product's and the device's page.",
         )
-    if info.needs_registration and not _long_enough(info.product_secret):
+    shortest = _PRODUCT_SECRET_MIN[info.cloud]
+    if info.needs_registration and (info.product_secret is None or len(info.product_secret) < shortest):
         raise ConfigurationError(
-            f"{path}: productSecret is shorter than {_PRODUCT_SECRET_MIN} characters",
+            f"{path}: productSecret is shorter than {shortest} characters",
             hint="Dynamic registration needs the whole product secret from the console.",
         )
     return info
-
-
-def _long_enough(secret: Secret | None) -> bool:
-    return secret is not None and len(secret) >= _PRODUCT_SECRET_MIN
 
 
 def read_document(path: Path) -> tuple[dict[str, Any], str]:
@@ -124,8 +122,8 @@ class DocumentReader:
         Raises:
             ConfigurationError: A field is of the wrong type, too long, or not usable.
         """
-        mode = self._mode()
-        product_id = self._text("productId", longest=_PRODUCT_ID_MAX, empty=NO_PRODUCT_ID)
+        cloud, mode = self._cloud(), self._mode()
+        product_id = self._text("productId", longest=_PRODUCT_ID_MAX[cloud], empty=NO_PRODUCT_ID)
         if product_id and not (product_id.isascii() and product_id.isalnum()):
             raise self._wrong("productId", "has other characters than letters and digits")
         name = self._text("deviceName", longest=_NAME_MAX, empty=NO_NAME)
@@ -144,9 +142,14 @@ class DocumentReader:
                 self._text("endpoints", "mqtt"),
                 self._file("endpoints", "ca_file"),
             ),
+            cloud=cloud,
         )
+        if cloud is Cloud.RLINK and mode is not AuthMode.KEY:
+            raise self._wrong("auth_mode", 'is "CERT", which rlink has not', 'Write "KEY".')
         if mode is AuthMode.KEY:
             secret = self._text(*DEVICE_SECRET, longest=_DEVICE_SECRET_MAX, empty=NO_DEVICE_SECRET)
+            if secret and cloud is Cloud.RLINK and not _RLINK_SECRET.fullmatch(secret):
+                raise self._wrong(".".join(DEVICE_SECRET), "is not 1 to 64 printable characters")
             return attrs.evolve(info, device_secret=Secret(secret) if secret else None)
         cert_file = self._file(*CERT_FILE, empty=NO_CERT_FILE)
         key_file = self._file(*KEY_FILE, empty=NO_KEY_FILE)
@@ -173,6 +176,13 @@ class DocumentReader:
 
     def _wrong(self, field: str, what: str, hint: str = "") -> ConfigurationError:
         return ConfigurationError(f"{self._path}: {field} {what}", hint=hint or f"Correct {field}.")
+
+    def _cloud(self) -> Cloud:
+        value = self._document.get("cloud", Cloud.TENCENT.value)
+        if value not in list(Cloud):
+            names = " or ".join(f'"{each}"' for each in Cloud)
+            raise self._wrong("cloud", f"is {json.dumps(value)[:40]}", f"Write {names}, or leave it out.")
+        return Cloud(value)
 
     def _mode(self) -> AuthMode:
         value = self._document.get("auth_mode", AuthMode.KEY.value)
@@ -239,7 +249,9 @@ class DocumentReader:
         field = f"subDev.subdev_list[{index}]"
         if not isinstance(entry, dict):
             raise self._wrong(field, "is not an object")
-        product_id = self._checked(f"{field}.sub_productId", entry.get("sub_productId"), _PRODUCT_ID_MAX)
+        product_id = self._checked(
+            f"{field}.sub_productId", entry.get("sub_productId"), _PRODUCT_ID_MAX[Cloud.TENCENT]
+        )
         name = self._checked(f"{field}.sub_devName", entry.get("sub_devName"), _NAME_MAX)
         if product_id is None or name is None:
             raise self._wrong(field, "lacks sub_productId or sub_devName", "Fill it in or lower subdev_num.")

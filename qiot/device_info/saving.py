@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from qiot.atomic_file import write_atomic
-from qiot.device_info.identity import AuthMode, DeviceInfo, Endpoints, IssuedCertificate
+from qiot.device_info.identity import AuthMode, Cloud, DeviceInfo, Endpoints, IssuedCertificate
 from qiot.device_info.layout import (
     CERT_FILE,
     CERTS,
@@ -95,6 +95,8 @@ class _Writer:
             ("region", ("region",), info.region),
             ("product_secret", ("productSecret",), _shown(info.product_secret, NO_PRODUCT_SECRET)),
         ]
+        if before is not None or info.cloud is not Cloud.TENCENT:
+            fields.insert(0, ("cloud", ("cloud",), info.cloud.value))  # the C SDK's own files have none
         if info.auth_mode is AuthMode.KEY:
             fields.append(("device_secret", DEVICE_SECRET, _shown(info.device_secret, NO_DEVICE_SECRET)))
         else:

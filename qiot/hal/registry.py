@@ -22,9 +22,14 @@ __all__ = ["ENTRY_POINT_GROUP", "PlatformSpec", "open_platform", "parse_spec", "
 ENTRY_POINT_GROUP: Final = "qiot.hal"
 
 _BUILT_IN: Final[Mapping[str, str]] = {
+    "bumble": "qiot.hal.bumble:BumblePlatform",
     "linux": "qiot.hal.linux:LinuxPlatform",
     "mock": "qiot.hal.mock:MockPlatform",
 }
+
+
+_WHOLE_ARGUMENT: Final = frozenset({"bumble"})
+"""Platforms whose argument is a language of its own, with commas and equals signs in it."""
 
 
 @attrs.frozen
@@ -58,11 +63,15 @@ class PlatformSpec:
 def parse_spec(text: str) -> PlatformSpec:
     r"""Read `NAME[:ARG][,key=value]*`; a comma inside a value is written `\,`.
 
-    `NAME:key=value` is read as an option too, since that is how people write it.
+    `NAME:key=value` is read as an option too, since that is how people write it. What stands behind
+    `bumble:` is bumble's own name of a transport, as it is.
 
     Raises:
         ConfigurationError: Not of this form.
     """
+    whole, _, transport = text.partition(":")
+    if whole in _WHOLE_ARGUMENT:
+        return PlatformSpec(name=whole, argument=transport)
     parts = [part.replace("\0", ",") for part in text.replace("\\,", "\0").split(",")]
     name, _, argument = parts[0].partition(":")
     pairs = parts[1:]

@@ -1,5 +1,18 @@
 """What every codec is: bytes in, outputs out, and nothing else.
 
+What a codec is told, it is told for a peer:
+
+- Events and answers carry the peer of the offer or the question. Outcome FAILED is the end of a try; a
+  failure with outcome RETRY or PROGRESS is news only, and the step goes on.
+- A phone that sends an equal offer again is told again: LISTENING OK with `again` in the detail where its
+  offer was accepted, and the event that ended the try (FAILED in any step, JOINED, BOUND) where it has ended.
+  So an equal offer up to 2.5 s after a failure, an echo, is answered with that very event, and is no new try;
+  wires that have error records get `Answer("errors")` besides.
+- A lost link stops no try. What happens is told to the offer's peer, whose link is gone then. Where the phone
+  comes back (same method and address, another `link`) and says anything that is an offer, its peer is the new
+  one from then on. A codec that greets a phone on `Connected` may tell it the last event of its address.
+- `Event.detail` of BINDING OK holds what the cloud gave back, such as `msg_id` of rlink's reply.
+
 A codec knows one wire. It opens no socket, reads no clock, logs nothing: monotonic time comes in as `now`,
 wall clock and random source are given to its constructor. Its outputs are carried out by a driver. The
 invariant that is fuzzed: any input gives outputs or `ProtocolError`, in bounded memory and time.
@@ -36,7 +49,10 @@ __all__ = [
 ]
 
 Question: TypeAlias = Literal["scan", "log", "errors", "identity", "unbind", "reset"]
-"""What a codec may want of its device; "unbind" forgets the owner, "reset" the network, too."""
+"""What a codec may want of its device; "unbind" forgets the owner, "reset" the network, too.
+
+Both are refused, with a failure in the answer, while an offer is being tried.
+"""
 
 
 @attrs.frozen

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 
 from qiot.api import CloudOptions
-from qiot.device_info import DeviceInfo, load_device_info
+from qiot.device_info import Cloud, DeviceInfo, load_device_info
 from qiot.errors import ConfigurationError, QiotError
 from qiot.log import configure
 from qiot.model import Reason, Secret
@@ -38,7 +38,12 @@ def add_cloud_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-c", dest="device_info", metavar="FILE", type=Path, help="device_info.json (default: demo)"
     )
-    group.add_argument("--cloud", choices=("local", "tencent"), default="local", help="default: %(default)s")
+    group.add_argument(
+        "--cloud",
+        choices=("local", *Cloud),
+        default="local",
+        help="local answers as the cloud of device_info.json (default: %(default)s)",
+    )
     group.add_argument("--dynreg-url", metavar="URL", help="registration at http(s)://…; no local cloud then")
     group.add_argument("--mqtt-url", metavar="URL", help="broker at mqtt(s)://…; no local cloud then")
     group.add_argument("--ca-file", metavar="FILE", type=Path, help="CA to trust (default: the system's)")
@@ -46,7 +51,10 @@ def add_cloud_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--newer-dynreg", action="store_true", help="register by /device/register")
     group.add_argument("--hmac", choices=("hmacsha1", "hmacsha256"), default="hmacsha1", help="MQTT password")
     group.add_argument(
-        "--security", choices=("auto", "psk"), default="auto", help="psk: TLS-PSK instead of a CA"
+        "--security",
+        choices=("auto", "psk", "tls"),
+        default="auto",
+        help="psk: TLS-PSK instead of a CA (tencent); tls: no plain MQTT (rlink)",
     )
     group = parser.add_argument_group("log")
     group.add_argument("--log", choices=("c-sdk", "json"), default="c-sdk", help="default: %(default)s")
@@ -71,16 +79,23 @@ def identity(arguments: argparse.Namespace) -> DeviceInfo:
         ConfigurationError: The file cannot be used, or the demo identity is wanted at a real cloud.
     """
     if arguments.device_info is None:
-        if arguments.cloud == "tencent":
+        if arguments.cloud != "local":
             raise ConfigurationError(
-                "--cloud tencent needs a device of your own", hint="Give its device_info.json with -c."
+                f"--cloud {arguments.cloud} needs a device of your own",
+                hint="Give its device_info.json with -c.",
             )
         return DeviceInfo(
             product_id=DEMO_PRODUCT_ID,
             device_name=DEMO_DEVICE_NAME,
             product_secret=Secret(DEMO_PRODUCT_SECRET),
         )
-    return load_device_info(arguments.device_info, dynamic_registration=not arguments.no_dynreg)
+    info = load_device_info(arguments.device_info, dynamic_registration=not arguments.no_dynreg)
+    if arguments.cloud not in ("local", info.cloud):
+        raise ConfigurationError(
+            f"--cloud {arguments.cloud}: {arguments.device_info} is of a device at {info.cloud}",
+            hint="The file's own `cloud` says where the device belongs.",
+        )
+    return info
 
 
 def cloud_options(arguments: argparse.Namespace) -> CloudOptions:
@@ -103,9 +118,9 @@ def cloud_options(arguments: argparse.Namespace) -> CloudOptions:
 
 
 def at_local_cloud(
-    options: CloudOptions, *, http_url: str, mqtt_url: str, ca_file: Path | None
+    options: CloudOptions, *, http_url: str | None, mqtt_url: str, ca_file: Path | None
 ) -> CloudOptions:
-    """The same, at a local cloud."""
+    """The same, at a local cloud; without an HTTP URL it is one that has no registration gateway."""
     return attrs.evolve(options, dynreg_url=http_url, mqtt_url=mqtt_url, ca_file=ca_file or options.ca_file)
 
 

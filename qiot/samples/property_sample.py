@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack
 
 from qiot.api import make_binder
 from qiot.cloud.tencent.thing import Thing
+from qiot.device_info import Cloud
+from qiot.errors import ConfigurationError
 from qiot.log import get_logger
 from qiot.samples.demo import demo
 from qiot.samples.options import add_cloud_options, cloud_options, identity, main, wants_local_cloud
@@ -36,6 +38,8 @@ async def run(arguments: argparse.Namespace) -> int:
         if wants_local_cloud(arguments, info):
             side = await stack.enter_async_context(LocalSide(info, arguments.device_info))
             options = side.options(options)
+        if info.cloud is not Cloud.TENCENT:
+            raise ConfigurationError(f"properties at {info.cloud} have another form than this sample's")
         binder = make_binder(info, options)
         if not binder.registered:
             info = await binder.register()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from qiot.api import CloudOptions, WifiConfig
-from qiot.device_info import AuthMode, DeviceInfo
+from qiot.device_info import AuthMode, Cloud, DeviceInfo
 from qiot.errors import QiotError
 from qiot.log import get_logger
 from qiot.model import Secret
@@ -64,6 +64,8 @@ class LocalSide:
     def options(self, given: CloudOptions) -> CloudOptions:
         """Cloud options that lead here; over TLS where the device proves itself by a certificate."""
         cloud = self.cloud
+        if self._info.cloud is Cloud.RLINK:
+            return at_local_cloud(given, http_url=None, mqtt_url=cloud.mqtt_url, ca_file=None)
         if self._info.auth_mode is AuthMode.CERT and cloud.https_url and cloud.mqtts_url:
             return at_local_cloud(
                 given, http_url=cloud.https_url, mqtt_url=cloud.mqtts_url, ca_file=cloud.ca_file

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 import attrs
 
 from qiot.api import Settings, WifiConfig
+from qiot.device_info import Cloud
 from qiot.errors import ConfigurationError
 from qiot.hal.registry import parse_spec
 from qiot.log import get_logger
@@ -79,6 +80,19 @@ def make_parser() -> argparse.ArgumentParser:
         ("--pin", "Simple Config: the device's PIN"),
     ):
         group.add_argument(flag, metavar="KEY", help=f"{what}, as text or as hex: and digits")
+    group.add_argument(
+        "--firmware-version",
+        default="1.0.0",
+        metavar="TEXT",
+        help="what phones and clouds are told; default: %(default)s",
+    )
+    group.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the method, such as style=sentino; may repeat",
+    )
     group.add_argument("-l", dest="loop", action="store_true", help="go on reporting until stopped")
     group.add_argument("--forget", action="store_true", help="wait for a phone even if bound before")
     group.add_argument("--send-log", action="store_true", help="after a failure, let a phone fetch the log")
@@ -132,6 +146,23 @@ def broadcast_address(text: str) -> str:
         ) from None
 
 
+def named_options(texts: Sequence[str]) -> Mapping[str, str]:
+    """Read NAME=VALUE of each `--option`; the last one of a name counts.
+
+    Raises:
+        ConfigurationError: One is not of this form.
+    """
+    options: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigurationError(
+                f"--option {text}: not NAME=VALUE", hint="Write for example style=sentino."
+            )
+        options[name.strip()] = value
+    return options
+
+
 async def run(arguments: argparse.Namespace) -> int:
     """One run of the sample."""
     hal: Sequence[str] = arguments.hal or ["mock"]
@@ -140,11 +171,18 @@ async def run(arguments: argparse.Namespace) -> int:
     info = identity(arguments)
     local = wants_local_cloud(arguments, info)
     mock = any(parse_spec(spec).name == "mock" for spec in hal)
-    phone = arguments.phone or ("sim" if mock and local else "none")
+    tencent = info.cloud is Cloud.TENCENT
+    phone = arguments.phone or ("sim" if mock and local and tencent else "none")
     if phone == "sim" and not local:
         raise ConfigurationError(
             "--phone sim needs the local cloud", hint="Use --phone none and a phone of your own."
         )
+    if phone == "sim" and not tencent:
+        raise ConfigurationError(
+            f"the simulated phone has no app of {info.cloud}",
+            hint="Use --phone none and a phone of your own.",
+        )
+    method_options = named_options(arguments.option)
     air = _air_method(arguments.method) if phone == "sim" else None
     host, port = udp_place(arguments.udp or (_AIR_PLACE if air else _PLACE))
     broadcast = broadcast_address(arguments.broadcast or (phone_host(host) if air else _EVERYBODY))
@@ -161,7 +199,15 @@ async def run(arguments: argparse.Namespace) -> int:
         if local:
             side = await stack.enter_async_context(LocalSide(info, arguments.device_info))
             options = side.options(options)
-        wifi = WifiConfig(arguments.device_info or info, hal=hal, cloud=options, settings=settings, keys=keys)
+        wifi = WifiConfig(
+            arguments.device_info or info,
+            hal=hal,
+            cloud=options,
+            settings=settings,
+            version=arguments.firmware_version,
+            options=method_options,
+            keys=keys,
+        )
         await stack.enter_async_context(wifi)
         problem = await _provision(arguments, wifi, side if phone == "sim" else None)
     _show(arguments, wifi)
@@ -184,8 +230,9 @@ async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: Loca
         log.info("waiting for a phone")
     result = await wifi.wait()
     if result.successful:
-        log.info("WiFi is ready, to do Qcloud IoT demo")
-        await demo(wifi.thing(), wifi.device_info, loop=arguments.loop)
+        if wifi.device_info.cloud is Cloud.TENCENT:
+            log.info("WiFi is ready, to do Qcloud IoT demo")
+            await demo(wifi.thing(), wifi.device_info, loop=arguments.loop)
     elif not problem:
         problem = str(result.failure)
     if result.successful and side is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import itertools
+from collections.abc import Mapping
 
 import attrs
 
@@ -28,6 +29,8 @@ class ScriptedOffer:
         password: Its password; empty for an open network.
         token: The right to bind, or None where it comes by another way.
         cloud: The cloud that the token is for.
+        endpoint: Where that cloud is, where the phone says so: "HOST[:PORT]".
+        params: What else the phone gives with the token.
         address: Who sends it.
         reached: The last step that the chip does by itself before it offers; LISTENING for none. From JOINING
             on the station really joins; from CONNECTING on `link` is needed.
@@ -46,6 +49,8 @@ class ScriptedOffer:
     password: Secret = attrs.field(factory=lambda: Secret(b""))
     token: Secret | None = None
     cloud: str = "tencent"
+    endpoint: str | None = None
+    params: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     address: str = "192.168.4.2:8266"
     reached: Step = Step.LISTENING
     link: CloudLink | None = attrs.field(default=None, eq=False)

@@ -33,7 +33,8 @@ def load_networks(path: Path) -> Sequence[HomeNetwork]:
 def load_offers(path: Path) -> Sequence[ScriptedOffer]:
     """Read `[{"method": "airkiss", "after": 2, "ssid": "Home", "password": "…", "token": "…"}]`.
 
-    Further keys: `ssid_hex` instead of `ssid`, `cloud`, `address`, `reached` ("listening" or "joining") and
+    Further keys: `ssid_hex` instead of `ssid`, `cloud`, `endpoint` ("HOST[:PORT]" of that cloud), `params`
+    (an object of texts that come with the token), `address`, `reached` ("listening" or "joining") and
     `failure` (a reason's name in small letters, such as `platform`: the method breaks down with it instead).
 
     Raises:
@@ -108,6 +109,12 @@ def _entry(
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a text")  # noqa: TRY004 - one error for every bad value
+    return value
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise ValueError("must be an object of texts")
     return value
 
 
@@ -220,6 +227,8 @@ _OFFER: Final[Mapping[str, Callable[[Any], Any]]] = {
     "password": _secret,
     "token": _secret,
     "cloud": _text,
+    "endpoint": _text,
+    "params": _texts,
     "address": _text,
     "reached": _reached,
     "failure": _reason,

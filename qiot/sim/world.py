@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable
 
 from qiot.sim.air.live import LiveAir
+from qiot.sim.bluetooth import BluetoothAir
 from qiot.sim.clock import Clock, LoopClock
 from qiot.sim.faults import Faults
 from qiot.sim.offers import Offers
@@ -48,6 +49,7 @@ class World:
         self.offers = Offers(self.clock)
         air_seed = self.random.getrandbits(64) if seed is None else seed
         self.air = LiveAir(self.clock, self.wifi, seed=air_seed, loss=air_loss)
+        self.bluetooth = BluetoothAir()
         for network in networks:
             self.wifi.add(network)
 

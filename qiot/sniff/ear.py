@@ -32,6 +32,8 @@ _ADDRESSES: Final = 24
 _CAPABILITY: Final = slice(34, 36)
 _UNKNOWN_SIGNAL: Final = -100
 _DS_PARAMETER: Final = 3
+_MORE_FRAGMENTS: Final = 0x04
+"""Of the frame control field's second octet (IEEE 802.11, 9.2.4.1.5)."""
 
 
 class Ear:
@@ -65,6 +67,7 @@ class Ear:
         self.networks: dict[bytes, Network] = {}
         self._frequencies: Counter[int] = Counter()
         self._channels: Counter[int] = Counter()
+        self._fragments = False
         self._fcs = 0
         self._fcs_trials = _FCS_TRIALS
 
@@ -152,6 +155,11 @@ class Ear:
             return ()
         if length > header.total:  # the capture has cut it off
             header = header._replace(total=length)
+        if header.fragmented:
+            # Some programs write captures whose numbers are not shifted; a true fragment is announced.
+            self._fragments |= bool(header.flags & _MORE_FRAGMENTS)
+            if not self._fragments:
+                header = header._replace(fragment=0)
         if header.to_ds:
             self.to_ap += 1
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import attrs
 
@@ -146,6 +146,7 @@ class Attempt:
             raise JoinError("the offer names no network", reason=Reason.NO_SUCH_AP)
         self.journal.mark("getSSID")
         shown = describe_clue(credentials)
+        await self._set_country()
         self.dev_log.push(f"SSID:{shown}")
         if not self.radio.keeps_access_point:
             await self.reporter.accept(self.offer.peer, barrier=True)
@@ -197,6 +198,18 @@ class Attempt:
         return found
 
     @property
+    def grant(self) -> Grant | None:
+        """The newest grant that is known of this offer's phone; it is not taken out."""
+        return self.offers.newest(self.offer.peer) or self._carried or self._grant or self.offer.grant
+
+    async def _set_country(self) -> None:
+        """Keep to the radio rules of where the phone says it is, before anything is looked for."""
+        country = self.grant.params.get("country") if self.grant is not None else None
+        if country and (refusal := await self.radio.set_country(country)) is not None:
+            # Worth a warning only: the network may be there under the rules that hold now.
+            await self._report(Outcome.PROGRESS, failure=refusal.failure(self.step))
+
+    @property
     def _joined_is_enough(self) -> bool:
         return self.settings.goal is Step.JOINED or self.binder is None
 
@@ -221,7 +234,7 @@ class Attempt:
         log.info("device bind start")
         if not binder.registered:
             await self._report(Outcome.STARTED)
-            identity = await self._tries(binder.register)
+            identity = await self._tries(lambda: binder.register(self.grant))
             await self.save_identity(identity)
         await self._report(Outcome.OK)
         return Result.OK
@@ -230,14 +243,15 @@ class Attempt:
         await self.drop_link()
         self.journal.mark("mqttStart")
         await self._report(Outcome.STARTED)
+        binder = self._cloud()
         try:
-            self.link = await self._tries(self._cloud().connect)
+            self.link = await self._tries(lambda: binder.connect(self.grant))
         except CloudError as error:
             self.dev_log.push(f"WIFI_MQTT_CONNECT_FAILED: {error.reason}")
             raise
         self.journal.mark("mqttConnected")
         await self._report(Outcome.OK)
-        return Result.ENOUGH if self._cloud().grant == "none" else Result.OK
+        return Result.ENOUGH if binder.grant == "none" else Result.OK
 
     async def _await_grant(self) -> Result:
         binder = self._cloud()
@@ -286,7 +300,7 @@ class Attempt:
             raise CloudError("there is no grant to bind with", reason=Reason.INTERNAL)
         await self._report(Outcome.STARTED)
         try:
-            await self._cloud().bind(self._open_link(), grant, self.journal)
+            detail = await self._cloud().bind(self._open_link(), grant, self.journal)
         except CloudError as error:
             if error.reason is not Reason.MQTT_LOST:
                 raise
@@ -294,7 +308,8 @@ class Attempt:
             self._carried = grant
             return result
         self.dev_log.push("WIFI_MQTT_CONNECT_SUCCESS")
-        await self._report(Outcome.OK)
+        facts: dict[str, Any] = dict(detail)
+        await self._report(Outcome.OK, **facts)
         return Result.OK
 
     def _link_lost(self, failure: Failure | None) -> Result:

@@ -7,11 +7,13 @@ from typing import Final
 
 from qiot.device_info import DeviceInfo
 from qiot.errors import HalError, NotSupportedError
-from qiot.hal.contract import Capabilities, ListenContext, Platform, Role, SoftAp, Udp
+from qiot.hal.contract import Capabilities, Gatt, ListenContext, Listener, Platform, Role, SoftAp, Udp, Wifi
 from qiot.log import get_logger
 from qiot.model import Offer, Peer, Reason
 from qiot.wifi_config.after_join import AfterJoin
+from qiot.wifi_config.ble_codecs import codec_factory
 from qiot.wifi_config.comm_service import command_service
+from qiot.wifi_config.drivers.gatt import GattListener
 from qiot.wifi_config.drivers.udp import UdpListener
 from qiot.wifi_config.listeners import Listeners
 from qiot.wifi_config.methods import COMMAND_DOOR, Method
@@ -181,7 +183,7 @@ class Doors:
         refusal = missing_role(method, self._capabilities)
         if refusal is not None and not method.access_point:
             try:
-                self._platform.port(method.port)
+                self._listener(method)
             except NotSupportedError as error:
                 return error
         return refusal
@@ -200,11 +202,31 @@ class Doors:
 
     async def _open_listener(self, method: Method) -> None:
         try:
-            await self._listeners.open(method.name, self._platform.port(method.port))
+            if method.name not in self._listeners.names:
+                await self._listeners.open(method.name, self._listener(method))
         except HalError as error:
             if len(self._methods) == 1:
                 raise
             await self._on_refused(method.name, error)
+
+    def _listener(self, method: Method) -> Listener:
+        """Who listens by it: the platform's own, or a driver over the platform's media.
+
+        Raises:
+            NotSupportedError: The platform has neither.
+        """
+        if method.port is not None:
+            try:
+                return self._platform.port(method.port)
+            except NotSupportedError:
+                if method.gatt is None:
+                    raise
+        gatt = self._platform.port(Gatt)
+        try:
+            wifi = self._platform.port(Wifi)
+        except NotSupportedError:
+            wifi = None
+        return GattListener(gatt, codec_factory(method.name, gatt, wifi), method=method.name)
 
     async def _open_command_service(self) -> None:
         if _COMMAND in self._listeners.names:

@@ -40,6 +40,9 @@ class Listeners:
         context: What they may say about the device.
         on_heard: Gets everything that any of them hears, one item at a time per listener.
         on_ended: Gets the failure of one that ended by itself.
+
+    Attributes:
+        context: What those that are opened from now on may say.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class Listeners:
         on_heard: Callable[[Listener, Heard], Awaitable[None]],
         on_ended: Callable[[str, Failure], Awaitable[None]],
     ) -> None:
-        self._context = context
+        self.context = context
         self._on_heard = on_heard
         self._on_ended = on_ended
         self._running: dict[str, _Running] = {}
@@ -67,7 +70,7 @@ class Listeners:
         if name in self._running:
             return
         try:
-            await listener.start(self._context)
+            await listener.start(self.context)
         except BaseException:
             await _stop(name, listener)
             raise

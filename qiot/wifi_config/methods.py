@@ -23,12 +23,12 @@ class Door:
 
     Attributes:
         medium: The medium.
-        place: The port on it; the first one, where a codec has several.
+        place: The port on it, the first one where a codec has several; of GATT the service by its short UUID.
         codec: The codec's name.
     """
 
-    medium: Literal["udp", "mdns"]
-    place: int
+    medium: Literal["udp", "mdns", "gatt"]
+    place: int | str
     codec: str
 
 
@@ -50,7 +50,7 @@ class Method:
         name: As --method takes it.
         cloud: The cloud whose grants it brings.
         listen: Roles that it needs while it listens.
-        port: The HAL port that runs it, where the platform does.
+        port: The HAL port that runs it, where the platform may do that by itself.
         access_point: It needs our access point, and loses it to a join on a single radio.
         doors: Where it is spoken while listening.
         after_join: Where it is spoken once the device is in the network, in the order of opening.
@@ -59,10 +59,21 @@ class Method:
     name: str
     cloud: str
     listen: frozenset[Role]
-    port: type[Listener]
+    port: type[Listener] | None = None
     access_point: bool = False
     doors: tuple[Door, ...] = ()
     after_join: tuple[Door, ...] = (COMMAND_DOOR,)
+
+    @property
+    def gatt(self) -> Door | None:
+        """Its door on Bluetooth, where it has one."""
+        return next((door for door in self.doors if door.medium == "gatt"), None)
+
+
+def _over_ble(name: str, cloud: str, service: str) -> Method:
+    """A method that says everything over the Bluetooth connection, which stays after the join."""
+    door = Door("gatt", service, name)
+    return Method(name, cloud, frozenset({Role.BLE}), doors=(door,), after_join=())
 
 
 METHODS: Final[Mapping[str, Method]] = {
@@ -97,7 +108,16 @@ METHODS: Final[Mapping[str, Method]] = {
             SimpleConfig,
             after_join=(*_JOINED, Door("udp", 8864, "realtek")),
         ),
-        Method("bt_combo", "tencent", frozenset({Role.BLE}), BtCombo),
+        Method(
+            "bt_combo",
+            "tencent",
+            frozenset({Role.BLE}),
+            BtCombo,
+            doors=(Door("gatt", "ffff", "bt_combo"),),
+        ),
+        _over_ble("blufi", "tencent", "ffff"),
+        _over_ble("llsync", "tencent", "fff0"),
+        _over_ble("thing", "rlink", "1910"),
     )
 }
 
@@ -105,9 +125,6 @@ _ALIASES: Final = {"esptouch": "smart_config", "esptouch_v1": "smart_config", "e
 """Other names of a row: it hears both versions of ESP-TOUCH."""
 
 NOT_BUILT: Final = (
-    "blufi",
-    "llsync",
-    "thing",
     "awss",
     "dev_ap",
     "phone_ap",
@@ -117,10 +134,10 @@ NOT_BUILT: Final = (
 )
 """Methods that have a name here and no row yet."""
 
-_BY_CHIP: Final = ("bt_combo",)
 _KNOWN: Final = (
-    f"Built: {', '.join(name for name in METHODS if name not in _BY_CHIP)}. Only where a chip, or the mock's "
-    f"script, runs it: {', '.join(_BY_CHIP)}. Not yet: {', '.join(NOT_BUILT)}."
+    f"Built: {', '.join(name for name, each in METHODS.items() if each.doors)}. "
+    "Only where a chip, or the mock's script, runs it: "
+    f"{', '.join(name for name, each in METHODS.items() if not each.doors)}. Not yet: {', '.join(NOT_BUILT)}."
 )
 
 

@@ -13,11 +13,16 @@ from qiot.errors import HalError
 from qiot.log import get_logger
 from qiot.model import Failure, Grant, Offer, Peer
 
-__all__ = ["Offers"]
+__all__ = ["Offers", "same_phone"]
 
 log = get_logger()
 
 _PEERS: Final = 8
+
+
+def same_phone(one: Peer, other: Peer) -> bool:
+    """True for one address by one method, whichever link it speaks on."""
+    return (one.method, one.address) == (other.method, other.address)
 
 
 class Offers:
@@ -41,6 +46,10 @@ class Offers:
 
     async def add(self, offer: Offer) -> None:
         """Let an offer wait for its turn."""
+        for gone in [
+            peer for peer in self._candidates if same_phone(peer, offer.peer) and peer != offer.peer
+        ]:
+            await _close_link(self._candidates.pop(gone))  # it has come back on another link
         known = offer.peer in self._candidates
         if not known and len(self._candidates) >= _PEERS:
             log.warning(f"offer from <{offer.peer.address}> dropped: {_PEERS} others wait already")
@@ -97,6 +106,17 @@ class Offers:
         """True where this peer, or the program, has given a grant that was not taken yet."""
         return peer in self._grants or None in self._grants
 
+    def newest(self, peer: Peer) -> Grant | None:
+        """The newest grant of this peer, or of the program; it is not taken out."""
+        return self._grants.get(peer) or self._grants.get(None)
+
+    def move(self, old: Peer, new: Peer) -> None:
+        """A phone has come back on another link: what it gave counts as given there."""
+        if (grant := self._grants.pop(old, None)) is not None:
+            self._grants[new] = grant
+        if self.active == old:
+            self.active = new
+
     def take_grant(self, peer: Peer) -> Grant | None:
         """The newest grant of this very peer, taken out; None where it gave none."""
         return self._grants.pop(peer, None)
@@ -109,7 +129,11 @@ class Offers:
         """
         async with self._changed:
             while True:
-                others = (peer for peer in self._grants if peer is None or peer.method != active.method)
+                others = (
+                    peer
+                    for peer in self._grants
+                    if peer is None or peer.method != active.method or same_phone(peer, active)
+                )
                 for peer in (None, active, *others):
                     if peer in self._grants:
                         return self._grants.pop(peer)

@@ -41,6 +41,8 @@ def plan_turns(methods: Sequence[Method], capabilities: Capabilities) -> Sequenc
 
     Who listens to the air wants to change the channel, which an access point on the same radio does not do.
     Where both can be held on its channel, they are, and the air has turns of its own besides.
+    Methods over Bluetooth take turns: a controller has one advertisement of 31 octets, and phones look
+    into it for their service.
 
     Args:
         methods: Methods that miss no role.
@@ -50,6 +52,8 @@ def plan_turns(methods: Sequence[Method], capabilities: Capabilities) -> Sequenc
     for method in methods:
         needs = _needs(method, capabilities)
         for index, (members, roles) in enumerate(turns):
+            if _clash(method, members, capabilities):
+                continue
             if not needs or _can_share(roles | needs, capabilities):
                 turns[index] = ([*members, method], roles | needs)
                 break
@@ -73,6 +77,15 @@ def _can_share(roles: frozenset[Role], capabilities: Capabilities) -> bool:
     if found is None or not found.same_channel:
         return found is not None
     return Role.SNIFF not in roles or roles <= {Role.SNIFF, Role.INJECT}
+
+
+def _clash(method: Method, others: Sequence[Method], capabilities: Capabilities) -> bool:
+    """True where another one advertises over Bluetooth already."""
+    return _advertises(method, capabilities) and any(_advertises(each, capabilities) for each in others)
+
+
+def _advertises(method: Method, capabilities: Capabilities) -> bool:
+    return method.gatt is not None and method.name not in capabilities.chip
 
 
 def _needs(method: Method, capabilities: Capabilities) -> frozenset[Role]:

@@ -27,6 +27,7 @@ class Radio:
         self._spec = spec
         self._up = False
         self._kept = False
+        self._country = ""
         self.keeps_access_point = can_keep_access_point(capabilities)
 
     @property
@@ -51,6 +52,24 @@ class Radio:
             await self._platform.port(SoftAp).stop()
             self._up = False
             log.info("softAP stopped")
+
+    async def set_country(self, code: str) -> HalError | None:
+        """Keep to a country's radio rules from now on; what the platform says where it cannot.
+
+        Args:
+            code: Two letters, or "00".
+        """
+        code = code.upper()
+        if code == self._country:
+            return None
+        try:
+            await self.wifi.set_country(code)
+        except HalError as error:
+            log.warning(f"the country stays as it is: {error}")
+            return error
+        self._country = code
+        log.info(f"radio rules of {code}")
+        return None
 
     async def join(self, credentials: Credentials, timeout: float) -> IpConfig:
         """Join; on a radio that cannot do both, the access point goes first.

@@ -1,71 +1,50 @@
-"""The session: listens, arbitrates between phones, runs attempts, and leaves everything as the end demands.
+"""The session: listens, runs attempts, reports, and leaves everything as the end demands.
 
-Policy lives here and in `attempt.py`: who is tried, when a medium may go away, what is told to whom, when to
-give up. Cancelling `run` is how a session is stopped.
+Policy lives here, in `tries.py` (who is tried) and in `attempt.py`: when a medium may go away, what is told
+to whom, when to give up. Cancelling `run` is how a session is stopped.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
-
-import attrs
+from typing import Any, Final
 
 from qiot.cloud.binder import Binder, Journal
 from qiot.device_info import DeviceInfo
-from qiot.errors import CloudError, HalError, JoinError, QiotError
+from qiot.errors import HalError, QiotError
 from qiot.hal.contract import ListenContext, Listener, Platform
 from qiot.log import get_logger
 from qiot.model import CloudLink, Failure, Grant, Offer, Outcome, Peer, Reason, Secret, Step
-from qiot.protocols.base import Answer, Ask, Heard, Refused, Seen
+from qiot.protocols.base import Answer, Ask, Heard, News, Refused, Seen
 from qiot.wifi_config.attempt import Attempt
 from qiot.wifi_config.dev_log import DevLog
+from qiot.wifi_config.device import Device
 from qiot.wifi_config.doors import Doors
 from qiot.wifi_config.error_log import ErrorLog
 from qiot.wifi_config.events import EventStream
 from qiot.wifi_config.listeners import Listeners
 from qiot.wifi_config.methods import Method
 from qiot.wifi_config.offers import Offers
+from qiot.wifi_config.ownership import Ownership, storage_of
+from qiot.wifi_config.questions import Questions
 from qiot.wifi_config.radio import Radio
+from qiot.wifi_config.result import SessionResult
+from qiot.wifi_config.resume import Resume
 from qiot.wifi_config.settings import Settings
+from qiot.wifi_config.sightings import PROGRESS, PROGRESS_MAX, Sightings
 from qiot.wifi_config.table import Result, follow
+from qiot.wifi_config.tries import Tries
 
 __all__ = ["Session", "SessionResult"]
 
 log = get_logger()
 
-_RESEND: Final = 2.5
-"""Seconds after a failed try in which an equal offer is an echo of that try, and no new one."""
-_PROGRESS: Final = 3.0
-"""Seconds that a sign of a phone, in the air or in our access point, puts off the end of its turn."""
-_PROGRESS_MAX: Final = 10
-"""How often that is done."""
+_RESUMED: Final = "resume"
+"""In place of a method, where the device is back without a phone."""
+_SHOWN_PARAMS: Final = ("tz", "country", "areaCode", "userId")
+"""What of a grant is worth showing in the event that ends the run."""
 _CLOUD_STEPS: Final = (Step.REGISTERING, Step.CONNECTING, Step.AWAITING_GRANT, Step.BINDING)
-
-
-@attrs.frozen
-class SessionResult:
-    """How a session ended.
-
-    Attributes:
-        step: BOUND, JOINED or FAILED.
-        failure: Why, where it failed.
-        link: The open connection, where it is bound; closing it is the caller's.
-        method: The method that brought the credentials.
-        reserved: What the phone's application sent along for the device's (ESP-TOUCH v2), as it came.
-    """
-
-    step: Step
-    failure: Failure | None = None
-    link: CloudLink | None = attrs.field(default=None, eq=False)
-    method: str = ""
-    reserved: bytes = attrs.field(default=b"", repr=False)
-
-    @property
-    def successful(self) -> bool:
-        """True where the goal was reached."""
-        return self.step in (Step.BOUND, Step.JOINED)
 
 
 class Session:
@@ -80,8 +59,9 @@ class Session:
         save_identity: Keeps an identity that registration completed.
         errors: The error log, loaded.
         dev_log: The log that a phone can fetch.
-        options: The methods' own options.
-        keys: The methods' own secrets.
+        version: The firmware's version, for methods that tell it.
+        options: The methods' own options: a dialect, a style.
+        keys: The methods' own secrets: a key, a PIN.
 
     Attributes:
         events: What happens.
@@ -99,43 +79,38 @@ class Session:
         save_identity: Callable[[DeviceInfo], Awaitable[None]],
         errors: ErrorLog,
         dev_log: DevLog,
+        version: str = "",
         options: Mapping[str, str] | None = None,
         keys: Mapping[str, Secret] | None = None,
     ) -> None:
         self._platform = platform
-        self._identity = identity
         self._binder = binder
         self._methods = methods
         self._settings = settings
         self._save_identity = save_identity
         self._errors = errors
         self._dev_log = dev_log
-        self._context = ListenContext(
-            product_id=identity.product_id,
-            device_name=identity.device_name,
-            options=options or {},
-            keys=keys or {},
-        )
-        self._listeners = Listeners(self._context, self._on_heard, self._on_ended)
+        ownership = Ownership(storage_of(platform))
+        self._device = Device(identity, ownership, binder, version=version, options=options, keys=keys)
+        self._listeners = Listeners(ListenContext("", ""), self._on_heard, self._on_ended)
         self._offers = Offers()
+        self._tries = Tries(self._offers, self, errors, self._make_attempt)
+        self._questions = Questions(
+            self._device, self._listeners.answer, errors=errors, dev_log=dev_log, session=self
+        )
         self._radio: Radio | None = None
         self._doors: Doors | None = None
         self._step = Step.IDLE
-        self._active: Offer | None = None
-        self._answered: Offer | None = None
-        self._newer: Offer | None = None
-        self._attempt: Attempt | None = None
-        self._attempt_task: asyncio.Task[Step] | None = None
-        self._last_try: tuple[Offer, float] | None = None
-        self._last_failure: Failure | None = None
-        self._seen: tuple[Seen, float] | None = None
+        self._at_work: Resume | None = None
         self.failure: Failure | None = None
         self.events = EventStream()
+        self._sightings = Sightings(self.events)
 
     @property
     def step(self) -> Step:
         """Where the session is."""
-        return self._attempt.step if self._attempt is not None else self._step
+        at_work = self._tries.attempt or self._at_work
+        return at_work.step if at_work is not None else self._step
 
     @property
     def local(self) -> tuple[str, int] | None:
@@ -175,6 +150,7 @@ class Session:
 
     async def close(self) -> None:
         """Close the doors and the access point, and undo a join that is not to be kept. Idempotent."""
+        await self._questions.close()
         await self._listeners.close_all()
         await self._offers.close()
         if self._radio is not None:
@@ -192,20 +168,16 @@ class Session:
     async def _provision(self, *, resume: bool) -> SessionResult | Failure:
         capabilities = await self._platform.capabilities()
         self._radio = radio = Radio(self._platform, capabilities, self._settings.access_point)
-        if resume and (link := await self._resume(radio)) is not None:
-            try:
-                return await self._reached(Step.BOUND, link, "resume")
-            except BaseException:
-                await link.close()
-                raise
+        if resume and (back := await self._resume(radio)) is not None:
+            return back
         self._step = follow(Step.IDLE, Result.START)
         doors = self._doors = Doors(
             self._platform,
             capabilities,
-            identity=self._identity,
+            identity=self._device.identity,
             methods=self._methods,
             settings=self._settings,
-            context=self._context,
+            context=await self._device.context(),
             listeners=self._listeners,
             radio=radio,
             on_refused=self._does_not_listen,
@@ -215,18 +187,24 @@ class Session:
         while True:
             offer = await self._next_offer(doors)
             if offer is None:
-                return self._last_failure or self._timed_out()
-            attempt = await self._try(offer, radio)
+                return self._tries.failure or self._timed_out()
+            try:
+                attempt = await self._tries.run(offer, radio, self._begin_attempt)
+            finally:
+                self._step = self._tries.reached
             if attempt.step in (Step.BOUND, Step.JOINED):
                 try:
                     await radio.settle(keep=True)
-                    return await self._reached(attempt.step, attempt.link, attempt.offer.peer.method)
+                    return await self._reached(
+                        attempt.step, attempt.link, attempt.offer.peer.method, attempt.grant
+                    )
                 except BaseException:
                     await attempt.drop_link()
                     raise
             await self._go_back(attempt, radio, doors)
 
     async def _listen(self, doors: Doors) -> None:
+        self._listeners.context = await self._device.context()
         await doors.open()
         self._offers.reopen()
         names = ", ".join(sorted(method.name for method in doors.turn.methods))
@@ -240,11 +218,11 @@ class Session:
     async def _next_offer(self, doors: Doors) -> Offer | None:
         """The next candidate; None when nobody starts again after the cloud failed."""
         clock = asyncio.get_running_loop().time
-        failure = self._last_failure if self._last_try is not None else None
+        failure = self._tries.failure if self._tries.tried else None
         until = clock() + self._settings.retry_window if failure and failure.step in _CLOUD_STEPS else None
         put_off = 0
         while True:
-            turn = clock() + (_PROGRESS if put_off else self._settings.turn) if doors.takes_turns else None
+            turn = clock() + (PROGRESS if put_off else self._settings.turn) if doors.takes_turns else None
             deadline = min((each for each in (turn, until) if each is not None), default=None)
             try:
                 async with asyncio.timeout_at(deadline):
@@ -252,119 +230,108 @@ class Session:
             except TimeoutError:
                 if until is not None and clock() >= until:
                     return None
-            if put_off < _PROGRESS_MAX and (self._hears_phone(clock()) or await doors.has_stations()):
+            if put_off < PROGRESS_MAX and (self._sightings.recent or await doors.has_stations()):
                 put_off += 1
                 continue
             put_off = 0
             doors.next_turn()
             await self._listen(doors)
 
-    async def _try(self, offer: Offer, radio: Radio) -> Attempt:
-        """Take an offer as far as it goes; a newer offer of the same peer takes its place."""
-        while True:
-            self.events.attempt += 1
-            self._errors.begin_try()
-            self._active, self._newer, self._answered = offer, None, None
-            self._offers.active = offer.peer
-            if offer.grant is not None:
-                self._offers.take_grant(offer.peer)  # older than the one in the offer
-            attempt = self._attempt = Attempt(
-                offer=offer,
-                radio=radio,
-                binder=self._binder,
-                offers=self._offers,
-                save_identity=self._save_identity,
-                reporter=self,
-                settings=self._settings,
-                dev_log=self._dev_log,
-                journal=Journal(method=offer.peer.method),
-            )
-            self._attempt_task = asyncio.create_task(
-                attempt.run(), name=f"qiot attempt {self.events.attempt}"
-            )
-            try:
-                await self._attempt_task
-            except asyncio.CancelledError:
-                newer, stopping = self._superseding(), asyncio.current_task()
-                if newer is None or (stopping is not None and stopping.cancelling()):
-                    raise
-                attempt.step = follow(attempt.step, Result.SUPERSEDED)
-                log.info(f"<{offer.peer.address}> sent something new: starting over with it")
-                await radio.settle(keep=False)
-                offer = self._superseding() or newer
-            else:
-                if attempt.step is Step.LISTENING and (late := self._superseding()) is not None:
-                    await self._offers.add(late)
-                return attempt
-            finally:
-                self._step = attempt.step
-                self._attempt = self._attempt_task = None
+    def _make_attempt(self, offer: Offer) -> Attempt:
+        return Attempt(
+            offer=offer,
+            radio=self.radio,
+            binder=self._binder,
+            offers=self._offers,
+            save_identity=self._keep_identity,
+            reporter=self,
+            settings=self._settings,
+            dev_log=self._dev_log,
+            journal=Journal(method=offer.peer.method),
+        )
 
-    def _superseding(self) -> Offer | None:
-        newer, self._newer = self._newer, None
-        return newer
+    @property
+    def radio(self) -> Radio:
+        """Access point and station.
+
+        Raises:
+            HalError: Nothing was started yet.
+        """
+        if self._radio is None:
+            raise HalError("nothing was started yet")
+        return self._radio
+
+    @property
+    def trying(self) -> str:
+        """Address of the phone whose offer is being tried now; empty where none is."""
+        active = self._tries.active
+        return active.peer.address if active is not None and self._tries.attempt is not None else ""
+
+    def _begin_attempt(self) -> None:
+        self.events.attempt += 1
+
+    async def _keep_identity(self, identity: DeviceInfo) -> None:
+        await self._save_identity(identity)
+        self._device.identity = identity
 
     async def _go_back(self, attempt: Attempt, radio: Radio, doors: Doors) -> None:
         """Undo a failed attempt, listen again, and tell the phone why as soon as it can be told."""
-        offer = attempt.offer
-        self._active = self._offers.active = None
-        self._last_failure = attempt.failure
+        peer = attempt.offer.peer
+        self._tries.ended(attempt)
         if attempt.failure is not None:
-            self._errors.note(attempt.failure, offer.peer.method)
+            self._errors.note(attempt.failure, peer.method)
         await radio.settle(keep=False)
         await self._listen(doors)
-        self._last_try = (offer, asyncio.get_running_loop().time())
+        self._tries.listening_again()
         # Where the access point went away the phone may not be back yet: whoever speaks first is told again.
         medium_stayed = radio.keeps_access_point or not doors.turn.access_point
-        lines = self._errors.take(offer.peer) if medium_stayed else self._errors.peek(offer.peer)
-        await self._listeners.tell(Answer("errors", offer.peer, lines))
+        lines = self._errors.take(peer) if medium_stayed else self._errors.peek(peer)
+        await self._listeners.tell(Answer("errors", peer, lines))
 
-    async def _reached(self, step: Step, link: CloudLink | None, method: str) -> SessionResult:
-        self._step = step
+    async def _reached(
+        self, step: Step, link: CloudLink | None, method: str, grant: Grant | None
+    ) -> SessionResult:
+        self._step, self._device.link = step, link
         log.info("WIFI_MQTT_CONNECT_SUCCESS" if link is not None else "WIFI_CONNECT_SUCCESS")
         await self._errors.settle()
-        await self.report(step, Outcome.OK, peer=self._active.peer if self._active else None)
+        params = {} if grant is None else dict(grant.params)
+        if step is Step.BOUND and method != _RESUMED:
+            await self._device.note_bound(grant)
+        shown: dict[str, Any] = {name: params[name] for name in _SHOWN_PARAMS if name in params}
+        active = self._tries.active
+        await self.report(step, Outcome.OK, peer=active.peer if active else None, **shown)
         if step is Step.BOUND:
             log.info("Device bind success!")
-        reserved = self._active.reserved if self._active else b""
-        return SessionResult(step, link=link, method=method, reserved=reserved)
+        reserved = active.reserved if active else b""
+        return SessionResult(step, link=link, method=method, params=params, reserved=reserved)
 
-    async def _resume(self, radio: Radio) -> CloudLink | None:
-        """Join the stored network and connect, as after a reboot; None where only a phone can help."""
-        pause = self._settings.back_off
-        while True:
+    async def _resume(self, radio: Radio) -> SessionResult | None:
+        """Be back as after a reboot; None where only a phone can help."""
+        known = await self._device.bound_by()
+        resume = Resume(radio, self._binder, known, self._settings, self)
+        self._at_work = resume
+        try:
+            link = await resume.run()
+            if link is None:
+                return None
             try:
-                self._step = Step.JOINING
-                await self.report(Step.JOINING, Outcome.STARTED)
-                ip = await radio.wifi.rejoin(self._settings.join_timeout)
-                log.info(f"wifi_sta_connect success, IP:{ip.address}")
-                await self.report(Step.JOINING, Outcome.OK, ip=ip.address)
-                if self._binder is None or not self._binder.registered:
-                    return None
-                self._step = Step.CONNECTING
-                await self.report(Step.CONNECTING, Outcome.STARTED)
-                link = await self._binder.connect()
-            except (HalError, CloudError) as error:
-                self._last_failure = failure = error.failure(self._step)
-                log.warning(f"{failure}")
-                await self.report(self._step, Outcome.FAILED, failure=failure)
-                if _needs_phone(error):
-                    self._step = Step.IDLE
-                    return None
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 30.0)
-            else:
-                self.events.emit(Step.CONNECTING, Outcome.OK)
-                return link
+                return await self._reached(Step.BOUND, link, _RESUMED, known)
+            except BaseException:
+                await link.close()
+                raise
+        finally:
+            self._step, self._at_work = resume.step, None
+            self._tries.failure = resume.failure
 
     async def _fail(self, failure: Failure) -> SessionResult:
         self._step = Step.FAILED
         self.failure = failure
         log.error(str(failure))
-        self._errors.note(failure, self._active.peer.method if self._active else self._methods[0].name)
+        active = self._tries.active
+        self._errors.note(failure, active.peer.method if active else self._methods[0].name)
         await self._errors.save()
-        if self._active is not None:
-            peer = self._active.peer
+        if active is not None:
+            peer = active.peer
             await self._listeners.tell(Answer("errors", peer, self._errors.take(peer)))
         await self.report(Step.FAILED, Outcome.FAILED, failure=failure)
         await self.close()
@@ -372,16 +339,14 @@ class Session:
 
     def _timed_out(self) -> Failure:
         """What to say when the total time-out is over: the last real cause, where there was one."""
-        if self._last_failure is not None and self.step is Step.LISTENING:
-            return self._last_failure
-        before = f"; before that: {self._last_failure.reason}" if self._last_failure else ""
-        seen = f"; last heard: {self._seen[0].text}" if self._seen and self.step is Step.LISTENING else ""
+        if self._tries.failure is not None and self.step is Step.LISTENING:
+            return self._tries.failure
+        before = f"; before that: {self._tries.failure.reason}" if self._tries.failure else ""
+        heard = self._sightings.text if self.step is Step.LISTENING else ""
+        seen = f"; last heard: {heard}" if heard else ""
         return Failure(
             self.step, Reason.TIMEOUT, text=f"no success within {self._settings.timeout:g} s{before}{seen}"
         )
-
-    def _hears_phone(self, now: float) -> bool:
-        return self._seen is not None and self._seen[0].weight > 0 and now - self._seen[1] < _PROGRESS
 
     # --- what comes in ----------------------------------------------------------------------------------
 
@@ -390,61 +355,16 @@ class Session:
             await self._doors.heard(heard.peer)
         match heard:
             case Offer():
-                await self._on_offer(heard)
-            case Ask(what="errors", peer=peer):
-                await self._listeners.answer(listener, Answer("errors", peer, self._errors.take(peer)))
-            case Ask(what="log", peer=peer):
-                await self._listeners.answer(listener, Answer("log", peer, self._dev_log.lines()))
+                await self._tries.take(heard)
+            case Ask():
+                await self._questions.take(listener, heard)
             case Refused(peer=peer, failure=failure):
                 log.warning(f"message from <{peer.address}> refused: {failure.text or failure.reason}")
                 self._errors.note(failure, peer.method, peer)
                 self.events.emit(Step.LISTENING, Outcome.PROGRESS, peer=peer, failure=failure)
             case Seen(text=text):
                 log.info(text)
-                self._note_seen(heard)
-            case _:
-                log.warning(f"a listener asked for something this session does not have: {heard}")
-
-    def _note_seen(self, seen: Seen) -> None:
-        """What is in the air is worth an event; a message that nobody has to answer is not."""
-        if seen.channel is None and not seen.weight:
-            return
-        self._seen = (seen, asyncio.get_running_loop().time())
-        where = 0 if seen.channel is None else seen.channel
-        self.events.emit(
-            Step.LISTENING, Outcome.PROGRESS, weight=round(seen.weight, 2), channel=where, text=seen.text
-        )
-
-    async def _on_offer(self, offer: Offer) -> None:
-        peer, active = offer.peer, self._active
-        if active is not None and offer == active:
-            if offer.link is not None and offer.link is not active.link:
-                await offer.link.close()
-            if self._answered is active:
-                await self._answer(peer, again=True)
-            return
-        if offer.credentials is None and offer.reached is Step.LISTENING:
-            if offer.grant is not None:
-                await self._offers.keep_grant(offer.grant, peer)
-            await self._answer(peer, again=False)
-        elif active is not None and active.peer == peer and self._attempt_task is not None:
-            cancelled_before, self._newer = self._newer is not None, offer
-            if not cancelled_before:
-                self._attempt_task.cancel()
-        elif active is None and self._is_echo(offer):
-            await self._listeners.tell(Answer("errors", peer, self._errors.take(peer)))
-        else:
-            await self._offers.add(offer)
-
-    def _is_echo(self, offer: Offer) -> bool:
-        """True for an equal offer that was on its way while its try failed."""
-        if self._last_try is None or self._last_failure is None:
-            return False
-        tried, ended = self._last_try
-        if tried != offer or asyncio.get_running_loop().time() - ended > _RESEND:
-            return False
-        self._errors.note(self._last_failure, offer.peer.method)
-        return True
+                self._sightings.note(heard)
 
     async def _on_ended(self, name: str, failure: Failure) -> None:
         log.error(str(failure))
@@ -465,36 +385,32 @@ class Session:
         **detail: str | float | bool,
     ) -> None:
         """Make an event and tell it to every listener, each within its bound."""
-        await self._listeners.tell(self.events.emit(step, outcome, peer=peer, failure=failure, **detail))
+        event = self.events.emit(step, outcome, peer=peer, failure=failure, **detail)
+        self._tries.note(event)
+        await self._listeners.tell(event)
+
+    async def tell(self, news: News) -> None:
+        """Tell every listener, each within its bound."""
+        await self._listeners.tell(news)
 
     async def accept(self, peer: Peer, *, barrier: bool) -> None:
         """Answer the offer that is being tried: errors of earlier runs first, then the acceptance."""
-        again = self._answered is self._active
-        self._answered = self._active
-        await self._answer(peer, again=again)
+        await self.answer(peer, again=self._tries.is_answered_again())
         if barrier:
             await self._listeners.drain(self._settings.barrier)
 
     async def after_join(self) -> None:
         """Open the doors at which a joined device is spoken to."""
         if self._doors is not None:
-            address = self._attempt.address if self._attempt is not None else ""
-            await self._doors.open_after_join(self._active, address)
+            address = self._tries.attempt.address if self._tries.attempt is not None else ""
+            await self._doors.open_after_join(self._tries.active, address)
 
-    async def _answer(self, peer: Peer, *, again: bool) -> None:
+    async def answer(self, peer: Peer, *, again: bool) -> None:
+        """Say that the peer's offer has been taken: errors of earlier runs first."""
         lines = self._errors.take(peer)
         if lines:
             await self._listeners.tell(Answer("errors", peer, lines))
         await self.report(Step.LISTENING, Outcome.OK, peer=peer, again=again)
-
-
-def _needs_phone(error: HalError | CloudError) -> bool:
-    """True where trying the stored network again cannot help; what was stored may be damaged, too."""
-    if isinstance(error, CloudError):
-        return error.permanent
-    if isinstance(error, JoinError):
-        return error.reason in (Reason.NO_SAVED_NETWORK, Reason.WRONG_PASSWORD)
-    return True
 
 
 async def _tried(what: str, action: Awaitable[None]) -> None:

@@ -15,8 +15,9 @@ import pytest
 from qiot.cloud.binder import Journal
 from qiot.cloud.tencent.binder import CONNECT_INTERVAL, Clock, TencentBinder
 from qiot.cloud.tencent.device_bind import bind_message
-from qiot.cloud.tencent.regions import parse_mqtt_url, region_named
+from qiot.cloud.tencent.regions import region_named
 from qiot.cloud.transport import HostTransport
+from qiot.cloud.urls import parse_mqtt_url
 from qiot.device_info import AuthMode, DeviceInfo, Endpoints
 from qiot.errors import CloudError, ConfigurationError
 from qiot.hal.contract import HttpRequest, HttpResponse, MqttParameters, Transport

@@ -163,9 +163,11 @@ class Broker(Server):
         puback: bool = True,
         ping: bool = True,
         reply: Callable[[dict[str, Any]], dict[str, Any] | bytes | None] | None = None,
+        reply_topic: Callable[[str], str] = lambda topic: topic.replace("/up/", "/down/"),
     ) -> None:
         super().__init__(context)
         self.connack, self.suback, self.puback, self.ping, self.reply = connack, suback, puback, ping, reply
+        self._reply_topic = reply_topic
         self.packets: list[tuple[int, int, bytes]] = []
         self.writer: asyncio.StreamWriter | None = None
 
@@ -226,7 +228,7 @@ class Broker(Server):
             if qos and self.puback:
                 writer.write(packet(PUBACK, 0, body[2 + len(topic.encode()) :][:2]))
             if self.reply is not None and (answer := self.reply(json.loads(payload))) is not None:
-                await self.send(topic.replace("/up/", "/down/"), answer)
+                await self.send(self._reply_topic(topic), answer)
         await writer.drain()
 
 

@@ -49,6 +49,7 @@ from qiot.sim import ScriptedOffer, World
 
 QUEUE_MAX = 512
 ADVERTISEMENT_MAX = 31
+FAKE_UUID = "0000{}-0000-1000-8000-00805f9b34fb"
 METHODS: dict[type[Listener], str] = {
     SmartConfig: "smart_config",
     AirKiss: "airkiss",
@@ -210,7 +211,7 @@ class FakeGatt(Gatt):
     async def notify(self, char: str, data: bytes, to: Peer, *, confirm: bool = False) -> None:
         if to not in self.centrals:
             raise MediumError(f"{to.address} is not connected")
-        self.centrals[to].notifications.put_nowait((char, data))
+        self.centrals[to].notifications.put_nowait((FAKE_UUID.format(char), data))
 
     async def disconnect(self, to: Peer) -> None:
         self.drop(to)
@@ -246,10 +247,10 @@ class FakeCentral(Central):
 
     async def write(self, char: str, data: bytes) -> None:
         await asyncio.sleep(0)
-        self.gatt.queue.put((self.peer, Written(char, data)))
+        self.gatt.queue.put((self.peer, Written(char[4:8], data)))
 
     async def subscribe(self, char: str) -> None:
-        self.gatt.queue.put((self.peer, Subscribed(char)))
+        self.gatt.queue.put((self.peer, Subscribed(char[4:8])))
 
     async def notified(self) -> tuple[str, bytes]:
         return await self.notifications.get()

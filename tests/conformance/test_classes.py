@@ -12,7 +12,7 @@ import pytest
 OUTSIDE = '''
 import pytest
 from qiot.hal.conformance import (
-    Environment, GattConformance, PlatformConformance, StorageConformance, WifiConformance,
+    CameraConformance, Environment, PlatformConformance, StorageConformance, WifiConformance,
 )
 from qiot.hal.mock import MockPlatform
 from qiot.hal.registry import PlatformSpec
@@ -32,7 +32,7 @@ class Mock:
 class TestStorage(Mock, StorageConformance):
     pass
 
-class TestGatt(Mock, GattConformance):
+class TestCamera(Mock, CameraConformance):
     pass
 
 class TestForgetful(StorageConformance):
@@ -64,7 +64,7 @@ def test_in_a_project_of_its_own(tmp_path: Path, plugin: list[str]) -> None:
     )
     assert done.returncode == 1, done.stdout + done.stderr
     report = done.stdout
-    assert "not claimed: Gatt: the mock has no such port in this version" in report
+    assert "not claimed: Camera: the mock has no such port in this version" in report
     assert "Storage.save: left behind after close: the descriptor of /dev/null" in report
     assert "give the fixture `platform`" in report
     assert "TestStorage" not in report.partition("short test summary")[2].replace("SKIPPED", "")

@@ -9,6 +9,7 @@ import pytest
 
 from qiot.hal.conformance import (
     Environment,
+    GattConformance,
     InjectorConformance,
     PlatformConformance,
     SnifferConformance,
@@ -46,6 +47,10 @@ class MockBoth(Mock):
 
 
 class TestMock(Mock, PlatformConformance):
+    pass
+
+
+class TestMockGatt(Mock, GattConformance):
     pass
 
 

@@ -85,12 +85,19 @@ def test_without_a_script_it_says_what_to_do(kind: type[Listener], method: str) 
     assert caught.value.reason is Reason.NOT_SUPPORTED
 
 
-@pytest.mark.parametrize("kind", [Gatt, Camera, Transport])
+@pytest.mark.parametrize("kind", [Camera, Transport])
 def test_ports_that_the_mock_has_not(kind: type) -> None:
     with pytest.raises(NotSupportedError) as caught:
         MockPlatform(parse_spec("mock")).port(kind)
     assert kind.__name__ in str(caught.value)
     assert caught.value.hint
+
+
+def test_bluetooth_without_bumble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qiot.hal.mock.gatt.bumble_installed", lambda: False)
+    with pytest.raises(NotSupportedError, match="needs bumble") as caught:
+        MockPlatform(parse_spec("mock")).port(Gatt)
+    assert "pip install" in caught.value.hint
 
 
 async def test_offers_come_when_they_are_due_in_the_order_of_their_times() -> None:
@@ -264,7 +271,15 @@ def test_an_offer_that_cannot_be(fields: dict[str, object]) -> None:
         offer(**fields)  # type: ignore[arg-type]
 
 
-async def test_capabilities_name_the_roles_and_the_scripted_methods() -> None:
+async def test_bluetooth_goes_beside_every_role() -> None:
+    found = await MockPlatform(parse_spec("mock,ap_sta=yes")).capabilities()
+    assert found.together(Role.BLE) == Combination(frozenset({Role.BLE}))
+    everything = frozenset({Role.STATION, Role.ACCESS_POINT, Role.BLE})
+    assert found.together(*everything) == Combination(everything, same_channel=True)
+
+
+async def test_capabilities_name_the_roles_and_the_scripted_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qiot.hal.mock.platform.bumble_installed", lambda: False)
     station, access_point = (Combination(frozenset({role})) for role in (Role.STATION, Role.ACCESS_POINT))
     both = Combination(frozenset({Role.STATION, Role.ACCESS_POINT}), same_channel=True)
     without_ears = await MockPlatform(parse_spec("mock,sniff=no")).capabilities()

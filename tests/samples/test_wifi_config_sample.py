@@ -198,7 +198,7 @@ async def test_a_placeholder_secret_without_registration(tmp_path, identity):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--method", "blufi"), "not built yet"),
+        (("--method", "qr"), "not built yet"),
         (("--method", "nonsense"), "no such method"),
         (("--hal", "nonsense"), "no platform 'nonsense'"),
         (("--hal", "mock,colour=red"), "unknown option 'colour'"),

@@ -20,7 +20,7 @@ from tests.session.fakes import IDENTITY, FakeBinder, FakePlatform
 class Run:
     """One session at work."""
 
-    def __init__(self, platform, binder, methods: str, settings: Settings) -> None:
+    def __init__(self, platform, binder, methods: str, settings: Settings, session=None) -> None:
         self.platform = platform
         self.binder = binder
         self.saved = []
@@ -35,6 +35,7 @@ class Run:
             save_identity=self._save,
             errors=self.errors,
             dev_log=self.dev_log,
+            **(session or {}),
         )
         self.task: asyncio.Task[SessionResult] | None = None
 
@@ -74,11 +75,11 @@ class Run:
 async def run() -> AsyncIterator[Callable[..., Run]]:
     runs: list[Run] = []
 
-    def make(platform=None, binder=None, *, methods: str = "smart_config", **settings) -> Run:
+    def make(platform=None, binder=None, *, methods: str = "smart_config", session=None, **settings) -> Run:
         # The command port is no part of these tests: after the join nothing is opened on it.
         quick = Settings(timeout=9, back_off=0.01, grant_timeout=5, retry_window=5)
         options = attrs.evolve(quick, **settings)
-        made = Run(platform or FakePlatform(), binder or FakeBinder(), methods, options)
+        made = Run(platform or FakePlatform(), binder or FakeBinder(), methods, options, session)
         made.session.after_join = _nothing  # type: ignore[method-assign]
         runs.append(made)
         return made

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from qiot.cloud.binder import Binder, Journal
 from qiot.device_info import AuthMode, DeviceInfo
-from qiot.errors import JoinError, NotSupportedError
+from qiot.errors import HalError, JoinError, NotSupportedError
 from qiot.hal.contract import (
     BtCombo,
     Capabilities,
@@ -49,9 +49,11 @@ class FakeListener(Listener):
         self.heard: asyncio.Queue[Heard | Exception] = asyncio.Queue()
         self.told: list[News] = []
         self.listening = False
+        self.context: ListenContext | None = None
 
     async def start(self, context: ListenContext) -> None:
         self.listening = True
+        self.context = context
 
     async def read(self) -> Sequence[Heard]:
         item = await self.heard.get()
@@ -74,16 +76,43 @@ class FakeWifi(Wifi):
         self.joined: list[Credentials] = []
         self.kept: bytes | None = None
         self.current: bytes | None = None
+        self.joining = asyncio.Event()
         self.may_join = asyncio.Event()
         self.may_join.set()
         self.settled: list[bool] = []
         self.around: list[Network] = []
+        self.scans = 0
+        self.scan_errors: list[HalError] = []
+        self.may_scan = asyncio.Event()
+        self.may_scan.set()
+        self.countries: list[str] = []
+        self.country_errors: list[HalError] = []
+        self.forget_errors: list[HalError] = []
+        self.verbs: list[str] = []
+
+    async def set_country(self, code: str) -> None:
+        if self.country_errors:
+            raise self.country_errors.pop(0)
+        self.countries.append(code)
+        self.verbs.append(f"country {code}")
 
     async def scan(self) -> Sequence[Network]:
+        self.scans += 1
+        self.verbs.append("scan")
+        await self.may_scan.wait()
+        if self.scan_errors:
+            raise self.scan_errors.pop(0)
         return self.around
+
+    async def forget(self) -> None:
+        if self.forget_errors:
+            raise self.forget_errors.pop(0)
+        self.kept = self.current = None
 
     async def join(self, credentials: Credentials, timeout: float) -> IpConfig:
         self.joined.append(credentials)
+        self.verbs.append("join")
+        self.joining.set()
         await self.may_join.wait()
         if self.failures:
             raise self.failures.pop(0)
@@ -209,7 +238,12 @@ class FakeBinder(Binder):
         self.grant = grant  # type: ignore[assignment]
         self.has_secret = True
         self.links: list[FakeLink] = []
+        self.places: list[str | None] = []
+        self.registered_at: list[str | None] = []
+        self.resumed_links: list[object] = []
         self.bound: list[Grant] = []
+        self.unbound: list[bool] = []
+        self.unbind_errors: list[Exception] = []
         self.register_errors: list[Exception] = []
         self.connect_errors: list[Exception] = []
         self.bind_errors: list[Exception] = []
@@ -218,22 +252,33 @@ class FakeBinder(Binder):
     def registered(self) -> bool:
         return self.has_secret
 
-    async def register(self) -> DeviceInfo:
+    async def register(self, grant: Grant | None = None) -> DeviceInfo:
+        self.registered_at.append(None if grant is None else grant.endpoint)
         if self.register_errors:
             raise self.register_errors.pop(0)
         self.has_secret = True
         return IDENTITY
 
-    async def connect(self) -> FakeLink:
+    async def connect(self, grant: Grant | None = None) -> FakeLink:
+        self.places.append(None if grant is None else grant.endpoint)
         if self.connect_errors:
             raise self.connect_errors.pop(0)
         self.links.append(FakeLink())
         return self.links[-1]
 
-    async def bind(self, link: object, grant: Grant, journal: Journal) -> None:
+    async def bind(self, link: object, grant: Grant, journal: Journal) -> dict[str, str]:
         self.bound.append(grant)
         if self.bind_errors:
             raise self.bind_errors.pop(0)
+        return {"msg_id": "1813440145827258368"}
+
+    async def resumed(self, link: object) -> None:
+        self.resumed_links.append(link)
+
+    async def unbind(self, link: object, *, clean: bool) -> None:
+        self.unbound.append(clean)
+        if self.unbind_errors:
+            raise self.unbind_errors.pop(0)
 
     async def mint(self) -> Grant:
         return Grant("tencent", Secret("minted on the device"))

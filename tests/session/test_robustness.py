@@ -48,7 +48,7 @@ async def test_a_new_offer_while_a_failed_try_closes_its_connection(run):
             await may_close.wait()
             await super().close()
 
-    async def connect() -> FakeLink:
+    async def connect(_grant: Grant | None) -> FakeLink:
         binder.links.append(SlowLink() if not binder.links else FakeLink())
         return binder.links[-1]
 
@@ -139,12 +139,13 @@ async def test_a_newer_token_is_tried_when_the_older_one_is_refused(run):
     newer = Grant("tencent", Secret("n" * 32))
     binding, may_answer = asyncio.Event(), asyncio.Event()
 
-    async def bind(link, grant, journal) -> None:
+    async def bind(link, grant, journal) -> dict[str, str]:
         binder.bound.append(grant)
         if grant == TOKEN:
             binding.set()
             await may_answer.wait()
             raise CloudError("expired", reason=Reason.TOKEN_REFUSED, code=5)
+        return {}
 
     binder.bind = bind
     await session.start()

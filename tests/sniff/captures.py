@@ -27,6 +27,7 @@ class Shape:
     Attributes:
         overhead: Octets of the frame without check sum beside the payload, QoS control left out: 60 to 84.
         check_sum: The frame's check sum follows it.
+        numbered: "right", "not shifted", or "not" at all.
         flagged: Radiotap says so.
         right: It is the right one; some programs write zeros.
         cut: Octets of each packet that are kept, or None.
@@ -43,6 +44,7 @@ class Shape:
     frequency: int = 2437
     order: str = "<"
     strangers: bool = False
+    numbered: str = "right"
     phone: bytes = PHONE
 
 
@@ -70,7 +72,8 @@ class Capture:
         head = bytes((0x88 if shape.qos else 0x08, flags, 0, 0)) + b"".join(addresses)
         sender = ACCESS_POINT if shape.from_ap else shape.phone
         number = self.numbers[sender] = (self.numbers.get(sender, 7) + 1) % 4096
-        frame = head + struct.pack("<H", number << 4) + (b"\0\0" if shape.qos else b"")
+        control = {"right": number << 4, "not shifted": number, "not": 0}[shape.numbered]
+        frame = head + struct.pack("<H", control) + (b"\0\0" if shape.qos else b"")
         self.frame(t, frame + bytes(length + shape.overhead - 24), shape)
 
     def beacon(self, t: float, ssid: bytes, bssid: bytes = ACCESS_POINT) -> Capture:

@@ -80,6 +80,10 @@ SHAPES = [
     Shape(cut=90),
     Shape(cut=90, check_sum=True),
     Shape(order=">"),
+    Shape(numbered="not"),
+    Shape(numbered="not", strangers=True, from_ap=True),
+    Shape(numbered="not shifted"),
+    Shape(numbered="not shifted", strangers=True, from_ap=True),
     Shape(strangers=True),
     Shape(strangers=True, from_ap=True, check_sum=True),
 ]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import random
 import secrets
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 import attrs
 
-from qiot.cloud.binder import Binder, Journal
+from qiot.cloud.binder import Binder, Clock, Journal
 from qiot.cloud.tencent import credentials
 from qiot.cloud.tencent.device_bind import bind_device
 from qiot.cloud.tencent.dynreg import newer_request, read_answer, registration_request
-from qiot.cloud.tencent.regions import MqttUrl, checked_http_url, parse_mqtt_url, region_named
+from qiot.cloud.tencent.regions import region_named
+from qiot.cloud.urls import MqttUrl, checked_http_url, parse_mqtt_url
 from qiot.device_info import AuthMode, DeviceInfo
 from qiot.errors import CloudError, ConfigurationError
 from qiot.hal.contract import MqttParameters, Tls, Transport
@@ -36,21 +35,6 @@ _NEVER_SENT: Final = frozenset({Reason.DNS, Reason.TCP, Reason.TLS})
 """Failures before CONNECT went out: they do not count for the limit."""
 _NONCE_BITS: Final = 31
 _SECURITIES: Final = ("auto", "psk")
-
-
-@attrs.frozen
-class Clock:
-    """Where time comes from; tests bring their own.
-
-    Attributes:
-        utc: UTC seconds.
-        monotonic: Monotonic seconds.
-        sleep: Waits that many seconds.
-    """
-
-    utc: Callable[[], float] = time.time
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
 
 
 class TencentBinder(Binder):
@@ -132,13 +116,14 @@ class TencentBinder(Binder):
         """True where the identity has its secret or certificate."""
         return not self._info.needs_registration
 
-    async def register(self) -> DeviceInfo:
+    async def register(self, grant: Grant | None = None) -> DeviceInfo:
         """Register this device (contract section 8); one try. The caller saves what comes back.
 
         Raises:
             CloudError: DNS, TCP, TLS, CLOUD_TIMEOUT, HTTP (code: status), CLOUD_MALFORMED, or
                 REGISTRATION_REFUSED (code: the cloud's; permanent).
         """
+        del grant  # where this cloud is, the region says
         missing = "psk" if self._info.auth_mode is AuthMode.KEY else "cert"
         log.info(f"dev {missing} not exist, do dyn reg!")
         prepare = newer_request if self._newer else registration_request
@@ -155,7 +140,7 @@ class TencentBinder(Binder):
         log.info("request dev info success")
         return self._info
 
-    async def connect(self) -> CloudLink:
+    async def connect(self, grant: Grant | None = None) -> CloudLink:
         """Open the connection; one try, at the earliest 5 s after the one before.
 
         Raises:
@@ -164,6 +149,7 @@ class TencentBinder(Binder):
             ConfigurationError: The device is not registered, or a file that TLS needs cannot be used.
             NotSupportedError: This Python has no TLS-PSK.
         """
+        del grant  # where this cloud is, the region says
         info = self._info
         if info.needs_registration:
             raise ConfigurationError("the device is not registered yet", hint="Register it first.")
@@ -184,7 +170,7 @@ class TencentBinder(Binder):
         log.info(f"mqtt connect with id: {connection} success")
         return link
 
-    async def bind(self, link: CloudLink, grant: Grant, journal: Journal) -> None:
+    async def bind(self, link: CloudLink, grant: Grant, journal: Journal) -> Mapping[str, str]:
         """Hand in the token and check the reply (contract section 10).
 
         Raises:
@@ -198,6 +184,7 @@ class TencentBinder(Binder):
             reply_timeout=self._reply_timeout,
             clock=self._clock.utc,
         )
+        return {}
 
     async def _wait_for_turn(self) -> None:
         if self._requested is None:

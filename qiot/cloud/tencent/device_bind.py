@@ -10,9 +10,10 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from qiot.cloud.binder import Journal
+from qiot.cloud.waiting import reply_or_lost
 from qiot.device_info import DeviceInfo
 from qiot.errors import CloudError
 from qiot.log import get_logger
@@ -74,22 +75,15 @@ async def bind_device(
     replies = _Replies()
     await link.subscribe(f"$thing/down/service/{address}", replies.take)
     log.info("mqtt topic subscribe success")
-    lost = asyncio.create_task(link.wait_lost(), name="qiot bind link watch")
-    try:
-        for number in range(1, _ROUNDS + 1):
-            client_token = f"{info.device_name}-{int(clock() * 1000)}"
-            replies.expect(client_token)
-            if pair_time is not None:
-                pair_time.mark("tokenPublish")
-            payload = bind_message(client_token, text, pair_time)
-            if await _round(
-                link, f"$thing/up/service/{address}", payload, replies, lost=lost, reply_timeout=reply_timeout
-            ):
-                return
-            log.warning(f"no reply to the token in round {number} of {_ROUNDS}")
-    finally:
-        lost.cancel()
-        await asyncio.gather(lost, return_exceptions=True)
+    for number in range(1, _ROUNDS + 1):
+        client_token = f"{info.device_name}-{int(clock() * 1000)}"
+        replies.expect(client_token)
+        if pair_time is not None:
+            pair_time.mark("tokenPublish")
+        payload = bind_message(client_token, text, pair_time)
+        if await _round(link, f"$thing/up/service/{address}", payload, replies, reply_timeout=reply_timeout):
+            return
+        log.warning(f"no reply to the token in round {number} of {_ROUNDS}")
     raise replies.silence()
 
 
@@ -105,13 +99,7 @@ def bind_message(client_token: str, token: str, pair_time: Journal | None = None
 
 
 async def _round(
-    link: CloudLink,
-    topic: str,
-    payload: bytes,
-    replies: _Replies,
-    *,
-    lost: asyncio.Task[Any],
-    reply_timeout: float,
+    link: CloudLink, topic: str, payload: bytes, replies: _Replies, *, reply_timeout: float
 ) -> bool:
     """One publish and one wait; True where the cloud said yes."""
     try:
@@ -124,22 +112,14 @@ async def _round(
     else:
         replies.delivered = True
         log.info(f"publish success, packet-id={packet_id}")
-    await asyncio.wait({replies.code, lost}, timeout=reply_timeout, return_when=asyncio.FIRST_COMPLETED)
-    if replies.code.done():
-        code = replies.code.result()
-        log.info(f"token reply code = {code}")
-        if code != 0:
-            text = f"the cloud refused the token: {replies.status or 'no reason given'}"
-            raise CloudError(text, reason=Reason.TOKEN_REFUSED, code=code, permanent=True)
-        return True
-    if lost.done():
-        failure = lost.result()
-        raise CloudError(
-            failure.text if failure else "the connection was closed",
-            reason=Reason.MQTT_LOST,
-            code=failure.code if failure else None,
-        )
-    return False
+    code = await reply_or_lost(link, replies.code, reply_timeout)
+    if code is None:
+        return False
+    log.info(f"token reply code = {code}")
+    if code != 0:
+        why = f"the cloud refused the token: {replies.status or 'no reason given'}"
+        raise CloudError(why, reason=Reason.TOKEN_REFUSED, code=code, permanent=True)
+    return True
 
 
 class _Replies:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Self
 
+from qiot.cloud.waiting import reply_or_lost
 from qiot.device_info import DeviceInfo
 from qiot.errors import CloudError, ConfigurationError
 from qiot.log import get_logger
@@ -114,21 +115,13 @@ class Thing:
         key = (f"{method}_reply", client_token)
         reply: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[key] = reply
-        lost = asyncio.create_task(self._link.wait_lost(), name="qiot property link watch")
         try:
             await self._publish(payload)
-            either: set[asyncio.Future[Any]] = {reply, lost}
-            await asyncio.wait(either, timeout=self._reply_timeout, return_when=asyncio.FIRST_COMPLETED)
-            if not reply.done():
-                if lost.done():
-                    text = f"the connection ended before the reply to {method}"
-                    raise CloudError(text, reason=Reason.MQTT_LOST)
-                raise CloudError(f"no reply to {method} in time", reason=Reason.CLOUD_TIMEOUT)
+            answer = await reply_or_lost(self._link, reply, self._reply_timeout)
         finally:
             del self._waiting[key]
-            lost.cancel()
-            await asyncio.gather(lost, return_exceptions=True)
-        answer = reply.result()
+        if answer is None:
+            raise CloudError(f"no reply to {method} in time", reason=Reason.CLOUD_TIMEOUT)
         code = answer.get("code")
         if type(code) is not int or code != 0:
             text = f"the cloud refused {method}: {str(answer.get('status') or 'no reason given')[:80]}"

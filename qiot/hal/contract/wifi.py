@@ -96,6 +96,19 @@ class Wifi(abc.ABC):
         Without a try before it, nothing happens.
         """
 
+    async def forget(self) -> None:
+        """Forget the network that `settle` has stored, and leave it where the station is in it. Idempotent.
+
+        Networks that somebody else has configured on this system stay.
+
+        Raises:
+            NotSupportedError: The platform cannot.
+            HalError: It is still stored.
+        """
+        raise NotSupportedError(
+            "this platform cannot forget its network", hint="Remove it where the system is configured."
+        )
+
     @abc.abstractmethod
     async def status(self) -> WifiStatus:
         """Where the station is now."""

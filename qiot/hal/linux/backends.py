@@ -75,6 +75,10 @@ class StationBackend(abc.ABC):
         """Make the network of the last join survive a reboot, or forget it and bring the earlier one back."""
 
     @abc.abstractmethod
+    async def forget(self) -> None:
+        """Undo a try, and remove what `settle` has stored; networks that are not ours stay. Idempotent."""
+
+    @abc.abstractmethod
     async def status(self) -> WifiStatus:
         """Where the station is, and which network it would join after a reboot."""
 

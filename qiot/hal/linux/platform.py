@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import cast
 
+import attrs
+
 from qiot.errors import ConfigurationError, MediumError, NotSupportedError
-from qiot.hal.contract import Capabilities, Platform, PortT, Storage, Udp
+from qiot.hal.contract import BtCombo, Capabilities, Combination, Gatt, Platform, PortT, Role, Storage, Udp
+from qiot.hal.linux.bluetooth import Bluetooth
 from qiot.hal.linux.storage import FileStorage, default_folder
 from qiot.hal.linux.udp import SocketUdp
 from qiot.hal.linux.wireless import MANAGERS, Wireless
@@ -25,6 +29,7 @@ class LinuxPlatform(Platform):
         `country=CC`: The country whose radio rules hold, two letters of ISO 3166-1.
         `ap_sta=yes|no`: Whether access point and station run together; without it the driver is asked.
         `manager=networkmanager|wpa_supplicant`: Who runs the interface; without it, who does is found out.
+        `bt=hciN|no`: The Bluetooth adapter; without it, BlueZ's first one.
 
     Raises:
         ConfigurationError: An unknown option or value.
@@ -32,7 +37,7 @@ class LinuxPlatform(Platform):
     """
 
     def __init__(self, spec: PlatformSpec) -> None:
-        spec.expect("state", "country", "ap_sta", "manager")
+        spec.expect("state", "country", "ap_sta", "manager", "bt")
         interface = spec.argument or _first_wireless()
         if spec.argument:
             _check_interface(spec.argument)
@@ -46,15 +51,33 @@ class LinuxPlatform(Platform):
         if interface:
             self._wireless = Wireless(interface, folder, country=country, ap_sta=ap_sta, manager=manager)
             self._ports.update(self._wireless.ports)
+        adapter = _adapter(spec.options.get("bt"))
+        self._bluetooth = None if adapter is None else Bluetooth(adapter, folder)
 
     async def capabilities(self) -> Capabilities:
         """What the radio and the programs of this host can do, as they say now."""
-        return Capabilities() if self._wireless is None else await self._wireless.capabilities()
+        found = Capabilities() if self._wireless is None else await self._wireless.capabilities()
+        if self._bluetooth is not None and await self._bluetooth.can_serve():
+            ble = frozenset({Role.BLE})
+            beside = [attrs.evolve(each, roles=each.roles | ble) for each in found.combinations]
+            combinations = (*found.combinations, *beside, Combination(ble))
+            found = attrs.evolve(found, combinations=combinations)
+        return found
 
     def port(self, kind: type[PortT]) -> PortT:
-        """`Udp`, `Storage`, and with a wireless interface `Wifi`, `SoftAp`, `Sniffer`, the air."""
+        """`Udp`, `Storage`, `Gatt`, `BtCombo`; with a wireless interface the others.
+
+        Raises:
+            NotSupportedError: This host has it not; for Bluetooth that is known after `capabilities`.
+        """
         if kind in self._ports:
             return cast(PortT, self._ports[kind])
+        if kind in (Gatt, BtCombo):
+            if self._bluetooth is None:
+                raise NotSupportedError(
+                    f"{kind.__name__}: Bluetooth is switched off by bt=no", hint="Leave bt=no out."
+                )
+            return cast(PortT, self._bluetooth.gatt if kind is Gatt else self._bluetooth.btcombo)
         if self._wireless is None:
             raise NotSupportedError(
                 f"{kind.__name__}: this machine has no wireless interface",
@@ -70,14 +93,17 @@ class LinuxPlatform(Platform):
         await self._storage.clean_up()
         if self._wireless is not None:
             await self._wireless.recover()
+        if self._bluetooth is not None:
+            await self._bluetooth.recover()
 
     async def close(self) -> None:
         """Take the access point down, undo a try that was not settled, close every endpoint."""
-        try:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._udp.close)
             if self._wireless is not None:
-                await self._wireless.close()
-        finally:
-            await self._udp.close()
+                stack.push_async_callback(self._wireless.close)
+            if self._bluetooth is not None:
+                stack.push_async_callback(self._bluetooth.close)
 
 
 def _first_wireless() -> str:
@@ -99,6 +125,17 @@ def _country(given: str | None) -> str | None:
         return given and given.upper()
     raise ConfigurationError(
         f"--hal linux: country={given!r} is no country", hint="Give two letters of ISO 3166-1, such as DE."
+    )
+
+
+def _adapter(given: str | None) -> str | None:
+    """A name such as "hci0", an empty one for any, None for no Bluetooth."""
+    if given in (None, "no"):
+        return None if given else ""
+    if given.startswith("hci") and given[3:].isdecimal():
+        return given
+    raise ConfigurationError(
+        f"--hal linux: bt={given!r} is no Bluetooth adapter", hint="Write bt=hci0, or bt=no for none."
     )
 
 

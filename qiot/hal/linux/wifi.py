@@ -90,6 +90,11 @@ class LinuxWifi(Wifi):
             if not keep:
                 await self._soft_ap.resume()
 
+    async def forget(self) -> None:
+        """Remove the network that was settled; what is not ours stays."""
+        with self._working("forgetting the network"):
+            await (await self._backend()).forget()
+
     async def status(self) -> WifiStatus:
         """Where the station is now."""
         return await (await self._backend()).status()

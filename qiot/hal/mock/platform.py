@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, cast
 
+import attrs
+
 from qiot.errors import NotSupportedError
 from qiot.hal.contract import (
     AirKiss,
@@ -11,6 +13,7 @@ from qiot.hal.contract import (
     Capabilities,
     ChipSoftAp,
     Combination,
+    Gatt,
     Injector,
     Listener,
     Platform,
@@ -27,6 +30,7 @@ from qiot.hal.contract import (
 from qiot.hal.mock.airkiss import MockAirKiss, MockAirKissByAir
 from qiot.hal.mock.btcombo import MockBtCombo
 from qiot.hal.mock.by_air import FailingStart
+from qiot.hal.mock.gatt import make_gatt
 from qiot.hal.mock.injector import MockInjector
 from qiot.hal.mock.options import MockOptions, make_world
 from qiot.hal.mock.radio import Radio
@@ -39,6 +43,7 @@ from qiot.hal.mock.storage import make_storage
 from qiot.hal.mock.udp import MockUdp
 from qiot.hal.mock.wifi import MockWifi
 from qiot.hal.registry import PlatformSpec
+from qiot.sim.bluetooth import bumble_installed
 from qiot.sim.faults import Faults
 from qiot.sim.station import Delays
 from qiot.sim.world import World
@@ -112,11 +117,13 @@ class MockPlatform(Platform):
             self._ports |= {Sniffer: self._sniffer, Injector: MockInjector(self._sniffer)}
             self._watch = AirWatch(self._sniffer, self._wifi)
         self._listeners: list[Listener] = []
+        self._gatt: Gatt | None = None
 
     async def capabilities(self) -> Capabilities:
         """One radio, or station and access point on one channel; scripted methods are the chip's.
 
-        Monitor mode goes beside anything, on the channel where the others are.
+        Monitor mode goes beside anything, on the channel where the others are; Bluetooth too, where bumble is
+        installed.
         """
         uses = [frozenset({Role.STATION}), frozenset({Role.ACCESS_POINT})]
         combinations = [Combination(roles) for roles in uses]
@@ -127,6 +134,10 @@ class MockPlatform(Platform):
             combinations += [Combination(frozenset({role})) for role in (Role.SNIFF, Role.INJECT)]
             combinations.append(Combination(_AIR))
             combinations += [Combination(roles | _AIR, same_channel=True) for roles in uses]
+        if bumble_installed():
+            ble = frozenset({Role.BLE})
+            combinations += [attrs.evolve(each, roles=each.roles | ble) for each in combinations]
+            combinations.append(Combination(ble))
         offers = self.world.offers
         chip = {
             listener.method: offers.furthest(listener.method)
@@ -136,9 +147,11 @@ class MockPlatform(Platform):
         return Capabilities(combinations=tuple(combinations), chip=chip)
 
     def port(self, kind: type[PortT]) -> PortT:
-        """`Udp`, `Wifi`, `SoftAp`, `Storage`, `Sniffer`, `Injector`, methods of the air or of a script."""
+        """`Udp`, `Wifi`, `SoftAp`, `Storage`, `Sniffer`, `Injector`, `Gatt`, methods of air or script."""
         if kind in _SCRIPTED and kind not in self._ports:
             self._ports[kind] = self._listener(kind)
+        if kind is Gatt and kind not in self._ports:
+            self._ports[kind] = self._gatt = make_gatt(self.world)
         if kind not in self._ports:
             raise NotSupportedError(
                 f"{kind.__name__}: the mock has no such port in this version, or was told to have none",
@@ -152,6 +165,8 @@ class MockPlatform(Platform):
             await listener.stop()
         if self._sniffer is not None:
             await self._sniffer.stop()
+        if self._gatt is not None:
+            await self._gatt.stop()
         await self._soft_ap.stop()
         self._radio.station.leave()
         await self._udp.close()

@@ -120,7 +120,11 @@ class ScriptedListener(Listener):
                     await self._wifi.join(credentials, _JOIN_TIMEOUT)
                 except JoinError as error:
                     return Refused(peer=peer, failure=error.failure(Step.JOINING))
-        grant = None if scripted.token is None else Grant(cloud=scripted.cloud, value=scripted.token)
+        grant = None
+        if scripted.token is not None:
+            grant = Grant(
+                scripted.cloud, scripted.token, endpoint=scripted.endpoint, params=dict(scripted.params)
+            )
         return Offer(
             peer=peer, credentials=credentials, grant=grant, reached=scripted.reached, link=scripted.link
         )

@@ -56,8 +56,9 @@ class BluFiPlan:
         networks: For the Wi-Fi list.
         ack: For the ack of the operation mode; then it goes on without.
         join: For the report of a join.
-        ask: Between questions for the version meanwhile: where "connect" was lost on the way, the question
-            is out of order, and the device says so.
+        ask: Between questions how it goes, meanwhile: ESP-IDF's example reports no failure by itself. 1.2 is
+            asked for its version instead, for it calls a join under way a failed one. Where "connect" was
+            lost on the way, either question is out of order, and the device says so.
         status: For a report that it asked for.
         custom: For an answer to custom data; none is no failure.
         bind: For the result of a bind.
@@ -72,7 +73,7 @@ class BluFiPlan:
     networks: float = 20.0
     ack: float = 3.0
     join: float = 60.0
-    ask: float = 10.0
+    ask: float = 5.0
     status: float = 5.0
     custom: float = 5.0
     bind: float = 60.0
@@ -454,7 +455,8 @@ class BluFiPhone:
         outputs = self._write(self._pacing.due(now))
         if self._joining and self._ask_at is not None and self._ask_at <= now:
             self._ask_at = now + self._plan.ask
-            outputs += self._put(Control.VERSION, b"", now, protect=True)
+            question = Control.STATUS if self._version > _OLDEST else Control.VERSION
+            outputs += self._put(question, b"", now, protect=True)
         if self._until is not None and self._until <= now:
             outputs += self._timed_out(now)
         return outputs

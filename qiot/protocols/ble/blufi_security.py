@@ -1,4 +1,4 @@
-"""BluFi's key exchange: version 1 (MD5, AES-128-CFB) and version 2 (SHA-256, AES-256-CTR).
+"""BluFi's key exchange, version 1 and version 2.
 
 Both are Diffie-Hellman without any authentication: they keep a listener out, not somebody in the middle. The
 phone names the group; a device checks it. Sources: ESP-IDF's BluFi example (`blufi_security.c`), RFC 7919
@@ -7,28 +7,18 @@ appendix A.2 for ffdhe3072.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final
 
 import attrs
 
 from qiot.errors import ProtocolError
 from qiot.model import Secret
+from qiot.protocols.ble.blufi_cipher import GROUP_V1, GROUP_V2, Group, SealerV1, Version, make_sealer
 from qiot.protocols.ble.frames import ErrorCode, Sealer
 
-__all__ = [
-    "GROUP_V1",
-    "GROUP_V2",
-    "Group",
-    "KeyExchange",
-    "PhoneExchange",
-    "Recorded",
-    "SealerV1",
-    "SealerV2",
-]
+__all__ = ["KeyExchange", "PhoneExchange", "Recorded"]
 
-Version = Literal[1, 2]
 Random = Callable[[int], bytes]
 
 _TOTAL: Final = 0x00
@@ -41,58 +31,6 @@ _BITS_MAX: Final = 3072
 """Sizes of a version 1 group: Espressif's own at least, and not so large that a frame stalls the device."""
 _PRIVATE_V2: Final = 48
 """Octets of a private value in ffdhe3072: RFC 7919, appendix A.2, wants 275 bits at least."""
-_BLOCK: Final = 16
-
-
-@attrs.frozen
-class Group:
-    """A Diffie-Hellman group.
-
-    Attributes:
-        p: The prime.
-        g: The generator.
-    """
-
-    p: int
-    g: int
-
-    @property
-    def size(self) -> int:
-        """Octets of the prime."""
-        return (self.p.bit_length() + 7) // 8
-
-
-GROUP_V1: Final = Group(
-    int(
-        "cf5cf5c38419a724957ff5dd323b9c45c3cdd261eb740f69aa94b8bb1a5c9640"
-        "9153bd76b24222d03274e4725a5406092e9e82e9135c643cae98132b0d95f7d6"
-        "5347c68afc1e677da90e51bbab5f5cf429c291b4ba39c6b2dc5e8c7231e46aa7"
-        "728e87664532cdf547be20c9a3fa8342be6e34371a27c06f7dc0edddd2f86373",
-        16,
-    ),
-    2,
-)
-"""The group that Espressif's phone libraries offer for version 1."""
-
-GROUP_V2: Final = Group(
-    int(
-        "ffffffffffffffffadf85458a2bb4a9aafdc5620273d3cf1d8b9c583ce2d3695"
-        "a9e13641146433fbcc939dce249b3ef97d2fe363630c75d8f681b202aec4617a"
-        "d3df1ed5d5fd65612433f51f5f066ed0856365553ded1af3b557135e7f57c935"
-        "984f0c70e0e68b77e2a689daf3efe8721df158a136ade73530acca4f483a797a"
-        "bc0ab182b324fb61d108a94bb2c8e3fbb96adab760d7f4681d4f42a3de394df4"
-        "ae56ede76372bb190b07a7c8ee0a6d709e02fce1cdf7e2ecc03404cd28342f61"
-        "9172fe9ce98583ff8e4f1232eef28183c3fe3b1b4c6fad733bb5fcbc2ec22005"
-        "c58ef1837d1683b2c6f34a26c1b2effa886b4238611fcfdcde355b3b6519035b"
-        "bc34f4def99c023861b46fc9d6e6c9077ad91d2691f7f7ee598cb0fac186d91c"
-        "aefe130985139270b4130c93bc437944f4fd4452e2d74dd364f2e21e71f54bff"
-        "5cae82ab9c9df69ee86d2bc522363a0dabc521979b0deada1dbf9a42d5c4484e"
-        "0abcd06bfa53ddef3c1b20ee3fd59d7c25e41d2b66c62e37ffffffffffffffff",
-        16,
-    ),
-    2,
-)
-"""ffdhe3072 (RFC 7919, appendix A.2), the only group of version 2."""
 
 
 @attrs.frozen
@@ -119,86 +57,10 @@ class Recorded:
             return SealerV1(self.key.reveal())
         if self.shared is not None:
             shared = self.shared.reveal()
-            return _sealer(version, int.from_bytes(shared, "big"), len(shared), is_device, strip=strip)
+            return make_sealer(
+                version, int.from_bytes(shared, "big"), len(shared), is_device=is_device, strip=strip
+            )
         raise ProtocolError("the recorded key is of another version", code=ErrorCode.INIT_SECURITY)
-
-
-class SealerV1:
-    """AES-128-CFB128; each frame on its own, its sequence number the first octet of the IV.
-
-    Args:
-        key: 16 octets.
-    """
-
-    def __init__(self, key: bytes) -> None:
-        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
-        # CFB on top of ECB: the library has moved its own CFB away and warns of it.
-        self._block = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
-
-    def encrypt(self, sequence: int, data: bytes) -> bytes:
-        """CFB128, the last block cut."""
-        out, feedback = bytearray(), _iv_v1(sequence)
-        for start in range(0, len(data), _BLOCK):
-            feedback = _xor(data[start : start + _BLOCK], self._block.update(feedback))
-            out += feedback
-        return bytes(out)
-
-    def decrypt(self, sequence: int, data: bytes) -> bytes:
-        """The other way round."""
-        out, feedback = bytearray(), _iv_v1(sequence)
-        for start in range(0, len(data), _BLOCK):
-            block = data[start : start + _BLOCK]
-            out += _xor(block, self._block.update(feedback))
-            feedback = block
-        return bytes(out)
-
-
-class SealerV2:
-    """AES-256-CTR; one stream each way, running across frames, so that no frame may be left out.
-
-    Args:
-        shared: The shared secret.
-        is_device: Which end this is.
-    """
-
-    def __init__(self, shared: bytes, *, is_device: bool) -> None:
-        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
-        key = algorithms.AES(hashlib.sha256(shared).digest())
-
-        def stream(label: bytes) -> Cipher[modes.CTR]:
-            return Cipher(key, modes.CTR(hashlib.sha256(label + shared).digest()[:_BLOCK]))
-
-        to_phone, to_device = stream(b"blufi_enc").encryptor(), stream(b"blufi_dec").encryptor()
-        self._out, self._in = (to_phone, to_device) if is_device else (to_device, to_phone)
-
-    def encrypt(self, sequence: int, data: bytes) -> bytes:
-        """The next octets of the outgoing stream."""
-        del sequence
-        return self._out.update(data)
-
-    def decrypt(self, sequence: int, data: bytes) -> bytes:
-        """The next octets of the incoming stream."""
-        del sequence
-        return self._in.update(data)
-
-
-def _iv_v1(sequence: int) -> bytes:
-    return bytes((sequence,)) + bytes(_BLOCK - 1)
-
-
-def _xor(data: bytes, stream: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(data, stream, strict=False))
-
-
-def _sealer(version: Version, shared: int, size: int, is_device: bool, *, strip: bool) -> Sealer:
-    if version == 1:
-        # Both sides take the number without leading zeros (mbedtls_dhm_calc_secret, Java's BigInteger).
-        secret = shared.to_bytes((shared.bit_length() + 7) // 8, "big")
-        return SealerV1(hashlib.md5(secret, usedforsecurity=False).digest())
-    secret = shared.to_bytes(size, "big")
-    return SealerV2(secret.lstrip(b"\0") if strip else secret, is_device=is_device)
 
 
 def _private(version: Version, group: Group, random: Random) -> int:
@@ -313,7 +175,7 @@ class KeyExchange:
         own = pow(group.g, private, group.p)
         if own in (0, 1, group.p - 1):
             raise ProtocolError("the group is degenerate", code=ErrorCode.MAKE_PUBLIC)
-        sealer = _sealer(self._version, shared, group.size, is_device=True, strip=self._strip)
+        sealer = make_sealer(self._version, shared, group.size, is_device=True, strip=self._strip)
         return own.to_bytes(group.size, "big"), sealer
 
 
@@ -358,4 +220,4 @@ class PhoneExchange:
         if self._recorded is not None:
             return self._recorded.sealer(self._version, is_device=False, strip=self._strip)
         shared = _agree(self._group, int.from_bytes(public, "big"), self._private)
-        return _sealer(self._version, shared, self._group.size, is_device=False, strip=self._strip)
+        return make_sealer(self._version, shared, self._group.size, is_device=False, strip=self._strip)

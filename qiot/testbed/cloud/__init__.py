@@ -1,4 +1,4 @@
-"""A local stand-in for Tencent IoT Explorer, so that a device and a phone can run without an account.
+"""A local stand-in for Tencent IoT Explorer and rlink, so that device and phone can run without an account.
 
 It is written from the contract alone and shares no code with qiot's own cloud side, so that a mistake in one
 shows itself against the other. From the shell: ``python -m qiot.testbed.cloud --help``. In a program::

@@ -25,7 +25,7 @@ _MQTT_PORT = 1883
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m qiot.testbed.cloud",
-        description="A local stand-in for Tencent IoT Explorer: dynamic registration, MQTT, the phone's API.",
+        description="A local stand-in for Tencent IoT Explorer and rlink: registration, MQTT, the app's API.",
         epilog="Ports serve plain and, with --tls-dir, TLS. See qiot.testbed.cloud.faults for the mode file.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")

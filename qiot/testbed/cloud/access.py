@@ -1,4 +1,4 @@
-"""Who may connect, and which topics a device may use (contract sections 9, 10 and 13).
+"""Who may connect, and which topics a device may use (contract sections 9, 10 and 13; rlink: `rlink.login`).
 
 CONNACK codes, by MQTT 3.1.1 section 3.2.2.3; what the platform really sends is not documented, so this
 stand-in takes the standard at its word:
@@ -27,6 +27,8 @@ import attrs
 
 from qiot.model import Secret
 from qiot.testbed.cloud.registry import Device
+from qiot.testbed.cloud.rlink.login import check_rlink_login, rlink_may_publish, rlink_may_subscribe
+from qiot.testbed.cloud.rlink.units import Applicant, Unit
 
 __all__ = [
     "BAD_PROTOCOL",
@@ -78,7 +80,9 @@ class Login:
     certificate_name: str | None = None
 
 
-def check_login(login: Login, device: Device | None, now: float | None = None) -> tuple[int, str]:
+def check_login(
+    login: Login, device: Device | Unit | Applicant | None, now: float | None = None
+) -> tuple[int, str]:
     """The CONNACK code for a login and why (see this module's text); 0 is good.
 
     Args:
@@ -88,6 +92,8 @@ def check_login(login: Login, device: Device | None, now: float | None = None) -
     """
     if device is None:
         return IDENTIFIER_REJECTED, "no such device"
+    if isinstance(device, Unit | Applicant):
+        return check_rlink_login(login.user_name, login.password, device)
     if login.certificate_name is not None and login.certificate_name != device.client_id:
         return NOT_AUTHORIZED, "the certificate is another device's"
     # With a certificate neither user name nor password is needed, but what is there must be right.
@@ -136,13 +142,17 @@ def common_name(certificate: Mapping[str, Any] | None) -> str | None:
     return None
 
 
-def may_publish(device: Device, topic: str) -> bool:
+def may_publish(device: Device | Unit | Applicant, topic: str) -> bool:
     """True where it is one of the device's own topics, or of a device behind this gateway."""
+    if isinstance(device, Unit | Applicant):
+        return rlink_may_publish(device, topic)
     return _own(device, topic, _UP)
 
 
-def may_subscribe(device: Device, topic_filter: str) -> bool:
+def may_subscribe(device: Device | Unit | Applicant, topic_filter: str) -> bool:
     """The same for subscriptions; wildcards are in no own topic."""
+    if isinstance(device, Unit | Applicant):
+        return rlink_may_subscribe(device, topic_filter)
     return _own(device, topic_filter, _DOWN)
 
 

@@ -23,8 +23,10 @@ app                the answer to the phone's application                        
 connack            CONNACK                                                                        packet
 suback             SUBACK                                                                         packet
 puback             PUBACK of a device's message                                                   packet
-bind_reply         `app_bind_token_reply`                                                          reply
+bind_reply         `app_bind_token_reply`; rlink's answer to `bind`                                reply
 property_reply     an answer on `$thing/down/property`                                             reply
+register_reply     rlink's answer to a registration                                               reply
+report_reply       rlink's answer to a report other than `bind`                                   reply
 =================  =====================================================================================
 
 Actions:
@@ -43,7 +45,8 @@ malformed     all                  `kind`: "garbage" (stream, http, packet); "tr
 disconnect    packet, reply        the answer, then the connection is closed
 duplicate     packet, reply        the answer twice
 foreign       packet, reply        someone else's answer: packet: another packet id (suback, puback);
-                                   reply: `kind` "client_token" (default), "method" or "device".
+                                   reply: `kind` "client_token" (default; rlink's id), "method" (rlink's
+                               code) or "device".
                                    With `"keep": true` the right one follows
 code          dynreg, app,         `code` in place of the true one: 1 to 5 for connack, 128 for suback,
               packet (no puback),  any number for dynreg and the replies; app answers an Error object
@@ -89,6 +92,8 @@ class Point(enum.StrEnum):
     PUBACK = "puback"
     BIND_REPLY = "bind_reply"
     PROPERTY_REPLY = "property_reply"
+    REGISTER_REPLY = "register_reply"
+    REPORT_REPLY = "report_reply"
 
 
 class Do(enum.StrEnum):
@@ -156,7 +161,10 @@ _ACTIONS: Final[Mapping[Point, frozenset[Do]]] = {
     Point.PUBACK: _PACKET | {Do.FOREIGN},
     Point.BIND_REPLY: _REPLY,
     Point.PROPERTY_REPLY: _REPLY,
+    Point.REGISTER_REPLY: _REPLY,
+    Point.REPORT_REPLY: _REPLY,
 }
+_REPLIES: Final = (Point.BIND_REPLY, Point.PROPERTY_REPLY, Point.REGISTER_REPLY, Point.REPORT_REPLY)
 
 _STREAM_KINDS: Final = ("garbage",)
 _PACKET_KINDS: Final = ("garbage", "truncated")
@@ -165,13 +173,13 @@ _DYNREG_KINDS: Final = (*_APP_KINDS, "base64", "padding", "encryption_type")
 _MALFORMED_KINDS: Final[Mapping[Point, tuple[str, ...]]] = {
     **dict.fromkeys((Point.HTTP_TCP, Point.HTTP_TLS, Point.MQTT_TCP, Point.MQTT_TLS), _STREAM_KINDS),
     **dict.fromkeys((Point.CONNACK, Point.SUBACK, Point.PUBACK), _PACKET_KINDS),
-    **dict.fromkeys((Point.BIND_REPLY, Point.PROPERTY_REPLY), ("json",)),
+    **dict.fromkeys(_REPLIES, ("json",)),
     Point.APP: _APP_KINDS,
     Point.DYNREG: _DYNREG_KINDS,
 }
 _FOREIGN_KINDS: Final[Mapping[Point, tuple[str, ...]]] = {
     **dict.fromkeys((Point.SUBACK, Point.PUBACK), ("packet_id",)),
-    **dict.fromkeys((Point.BIND_REPLY, Point.PROPERTY_REPLY), ("client_token", "method", "device")),
+    **dict.fromkeys(_REPLIES, ("client_token", "method", "device")),
 }
 _CODES: Final[Mapping[Point, range]] = {Point.CONNACK: range(1, 6), Point.SUBACK: range(256)}
 

@@ -28,11 +28,15 @@ from qiot.testbed.cloud.packets import (
     read_packet,
 )
 from qiot.testbed.cloud.registry import Device
+from qiot.testbed.cloud.rlink.units import Applicant, Unit
 
 if TYPE_CHECKING:
     from qiot.testbed.cloud.broker import MqttService
 
-__all__ = ["Connection"]
+__all__ = ["Client", "Connection"]
+
+Client = Device | Unit | Applicant
+"""Who may be at the other end."""
 
 _CONNECT_WAIT: Final = 10.0
 """Seconds in which CONNECT has to come."""
@@ -60,7 +64,7 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._outgoing = Outgoing(writer, service.faults, self._accepted)
-        self._device: Device | None = None
+        self._device: Client | None = None
         self._asked: dict[int, Topics] = {}
         self._answered = asyncio.Event()
         self._started = asyncio.Event()
@@ -136,7 +140,7 @@ class Connection:
             return access.UNAVAILABLE, "the last connection is too fresh"
         return code, why
 
-    async def _session(self, device: Device, connect: Connect) -> None:
+    async def _session(self, device: Client, connect: Connect) -> None:
         await self._service.take_over(device, self)
         pipe = asyncio.StreamReader()
         # An end of the stream that amqtt meets before its handler has fully started is lost on it, and the
@@ -170,7 +174,7 @@ class Connection:
         async with asyncio.timeout(patience):
             return await read_packet(self._reader)
 
-    async def _take(self, device: Device, packet: Packet, pipe: asyncio.StreamReader) -> bool:
+    async def _take(self, device: Client, packet: Packet, pipe: asyncio.StreamReader) -> bool:
         """Handle one packet of the client; False where the connection is to be closed."""
         match packet.type:
             case PacketType.PUBLISH:
@@ -192,7 +196,7 @@ class Connection:
                 raise ProtocolError(f"{packet.type.name} is not possible here")
         return True
 
-    def _publish(self, device: Device, message: Publish) -> bool:
+    def _publish(self, device: Client, message: Publish) -> bool:
         allowed = access.may_publish(device, message.topic) and message.qos <= _QOS_MAX
         code = 0 if allowed else access.NOT_AUTHORIZED
         facts = {"qos": message.qos, "payload": shown(message.payload)}

@@ -87,7 +87,7 @@ class HttpServer:
     """Serves connections.
 
     Args:
-        routes: What answers which path.
+        routes: What answers which path; `/*` at its end stands for one part of any name.
         faults: What goes wrong with the answers.
         journal: Where requests that reach no route are written down.
     """
@@ -126,7 +126,7 @@ class HttpServer:
             return response, Fault()
         except _TooLargeError:
             return self._refuse(413, f"body over {BODY_MAX} octets"), Fault()
-        route = self._routes.get(request.path) if request is not None else None
+        route = self._route(request.path) if request is not None else None
         if request is not None and route is not None and request.method == "POST":
             fault = await self._faults.take(route.point)
             return route.answer(request, fault), fault
@@ -134,6 +134,9 @@ class HttpServer:
             status, text = (404, "no such path") if route is None else (405, "POST only")
             response = self._refuse(status, text, request)
         return response, Fault()
+
+    def _route(self, path: str) -> Route | None:
+        return self._routes.get(path) or self._routes.get(f"{path.rpartition('/')[0]}/*")
 
     def _refuse(self, status: int, text: str, request: Request | None = None) -> Response:
         detail = {"path": request.path[:100]} if request is not None else {}

@@ -29,6 +29,8 @@ _SECRET_KEYS: Final = frozenset(
         "payload",
         "productsecret",
         "psk",
+        "pw",
+        "secret",
         "signature",
         "token",
         "tokens",

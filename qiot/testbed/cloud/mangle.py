@@ -27,12 +27,19 @@ def point_of(packet: Packet) -> Point | None:
         case PacketType.PUBACK:
             return Point.PUBACK
         case PacketType.PUBLISH:
-            message = Publish.parse(packet)
-            if message.topic.startswith("$thing/down/property/"):
-                return Point.PROPERTY_REPLY if _method(message).endswith("_reply") else None
-            if _method(message) == "app_bind_token_reply":
-                return Point.BIND_REPLY
+            return _point_of_message(Publish.parse(packet))
     return None
+
+
+def _point_of_message(message: Publish) -> Point | None:
+    if message.topic.endswith("/register_response"):
+        return Point.REGISTER_REPLY
+    if message.topic.endswith("/report_response"):
+        return Point.BIND_REPLY if _field(message, "code") == "bind" else Point.REPORT_REPLY
+    method = _field(message, "method")
+    if message.topic.startswith("$thing/down/property/"):
+        return Point.PROPERTY_REPLY if method.endswith("_reply") else None
+    return Point.BIND_REPLY if method == "app_bind_token_reply" else None
 
 
 def mangled(packet: Packet, fault: Fault) -> list[bytes]:
@@ -72,14 +79,20 @@ def _altered_reply(message: Publish, fault: Fault) -> Packet:
         return publish(message.topic, message.payload[: len(message.payload) // 2])
     if fault.kind == "device":
         return publish(message.topic + "-other", message.payload)
-    changes: dict[str, Any] = {"code": fault.code, "status": "fault on purpose"}
+    changes: dict[str, Any]
+    if message.topic.startswith("$"):
+        changes = {"code": fault.code, "status": "fault on purpose"}
+        method, token = "method", "clientToken"
+    else:
+        changes = {"res": fault.code, "msg": "fault on purpose"}
+        method, token = "code", "id"
     if fault.do is Do.FOREIGN:
-        changes = {"method": "foreign_reply"} if fault.kind == "method" else {"clientToken": "foreign-1"}
+        changes = {method: "foreign_reply"} if fault.kind == "method" else {token: "foreign-1"}
     return publish(message.topic, dump_object(load_object(message.payload) | changes))
 
 
-def _method(message: Publish) -> str:
+def _field(message: Publish, name: str) -> str:
     try:
-        return str(load_object(message.payload).get("method"))
+        return str(load_object(message.payload).get(name))
     except (ValueError, ProtocolError):
         return ""

@@ -18,6 +18,8 @@ import attrs
 
 from qiot.errors import ConfigurationError
 from qiot.model import Secret
+from qiot.testbed.cloud.products import Product
+from qiot.testbed.cloud.rlink.units import Applicant, Unit, Units, parse_unit
 
 __all__ = [
     "DEMO_DEVICE_NAME",
@@ -42,21 +44,6 @@ _NO_SECRET: Final = ("", "YOUR_IOT_PSK")
 """Device secrets that stand for "not yet registered" (contract section 8)."""
 _SECRET_MIN: Final = 16
 """The payload's key is the first 16 characters of the product secret (contract section 8)."""
-
-
-@attrs.frozen
-class Product:
-    """One product.
-
-    Attributes:
-        product_id: 1 to 10 letters and digits.
-        secret: At least 16 characters; None where dynamic registration is off.
-        auto_create: Dynamic registration creates devices that are not known.
-    """
-
-    product_id: str
-    secret: Secret | None
-    auto_create: bool = False
 
 
 @attrs.define(eq=False)
@@ -141,33 +128,39 @@ class Registry:
     """Products, devices and tokens of one cloud.
 
     Args:
-        devices: The devices.
+        devices: The devices, of whichever cloud.
         products: Products that may have no device yet; those of the devices are known anyway.
         token_life: Seconds in which a device has to report a token.
+
+    Attributes:
+        products: By product id.
+        rlink: The devices that speak rlink.
     """
 
     def __init__(
-        self, devices: Sequence[Device], products: Sequence[Product] = (), token_life: float = 600.0
+        self, devices: Sequence[Device | Unit], products: Sequence[Product] = (), token_life: float = 600.0
     ) -> None:
         self.products = {product.product_id: product for product in products}
         self.products |= {device.product.product_id: device.product for device in devices}
-        self._devices = {(device.product.product_id, device.name): device for device in devices}
-        self._by_client_id = {device.client_id: device for device in devices}
+        self.rlink = Units([device for device in devices if isinstance(device, Unit)])
+        ours = [device for device in devices if isinstance(device, Device)]
+        self._devices = {(device.product.product_id, device.name): device for device in ours}
+        self._by_client_id = {device.client_id: device for device in ours}
         self._tokens: dict[Secret, BindToken] = {}
         self._token_life = token_life
 
     @property
-    def devices(self) -> Sequence[Device]:
+    def devices(self) -> Sequence[Device | Unit]:
         """All devices that are known."""
-        return tuple(self._devices.values())
+        return (*self._devices.values(), *self.rlink.all)
 
     def device(self, product_id: str, name: str) -> Device | None:
         """The device of that name."""
         return self._devices.get((product_id, name))
 
-    def by_client_id(self, client_id: str) -> Device | None:
-        """The device with that MQTT client id."""
-        return self._by_client_id.get(client_id)
+    def by_client_id(self, client_id: str) -> Device | Unit | Applicant | None:
+        """The device with that MQTT client id, or who wants to become one."""
+        return self._by_client_id.get(client_id) or self.rlink.by_client_id(client_id)
 
     def create_device(self, product: Product, name: str) -> Device | None:
         """Create a device where the product allows it and the name is one."""
@@ -193,13 +186,14 @@ class Registry:
 
 def load_devices(
     source: Path | Mapping[str, Any] | Sequence[Any] | None,
-) -> tuple[list[Device], list[Product]]:
+) -> tuple[list[Device | Unit], list[Product]]:
     """Read devices: a file or JSON data; one device_info.json object, a list of them, or an object.
 
     The object form is ``{"devices": [...], "autoCreate": ["PRODUCTID", ...]}``: of the products in
     `autoCreate`, dynamic registration creates the devices that are not listed. A device is what the C SDK
     reads (contract section 11); a missing device secret or YOUR_IOT_PSK means that dynamic registration hands
-    one out, `auth_mode` "CERT" means that it is a certificate.
+    one out, `auth_mode` "CERT" means that it is a certificate. `"cloud": "rlink"` makes it an rlink device
+    (see `rlink.units.parse_unit`).
 
     Args:
         source: Where from; None is the built-in demo product, which creates devices on demand.
@@ -228,10 +222,10 @@ def load_devices(
         data = [data]
     if not isinstance(data, list | tuple) or not isinstance(auto_create, list | tuple):
         raise ConfigurationError(f'{where}: must be a device, a list of devices or {{"devices": [...]}}')
-    devices: list[Device] = []
+    devices: list[Device | Unit] = []
     products: dict[str, Product] = {}
     for index, entry in enumerate(data):
-        device = _parse_device(entry, f"{where}[{index}]", products, auto_create)
+        device = _parse_entry(entry, f"{where}[{index}]", products, auto_create)
         if any(device.client_id == other.client_id for other in devices):
             raise ConfigurationError(f"{where}[{index}]: {device.path} is there twice")
         devices.append(device)
@@ -241,11 +235,22 @@ def load_devices(
     return devices, list(products.values())
 
 
-def _parse_device(
+def _parse_entry(
     entry: object, where: str, products: dict[str, Product], auto_create: Sequence[object]
-) -> Device:
+) -> Device | Unit:
     if not isinstance(entry, Mapping):
         raise ConfigurationError(f"{where}: a device is a JSON object as in device_info.json")
+    cloud = entry.get("cloud", "tencent")
+    if cloud == "rlink":
+        return parse_unit(entry, where, products, auto_create)
+    if cloud != "tencent":
+        raise ConfigurationError(f"{where}: cloud must be tencent or rlink")
+    return _parse_device(entry, where, products, auto_create)
+
+
+def _parse_device(
+    entry: Mapping[str, Any], where: str, products: dict[str, Product], auto_create: Sequence[object]
+) -> Device:
     product_id = _text(entry, "productId", where)
     name = _text(entry, "deviceName", where)
     if not _PRODUCT_ID.fullmatch(product_id):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,13 +18,15 @@ from qiot.testbed.cloud.http import HttpServer, Route
 from qiot.testbed.cloud.journal import Journal, Kind, Record
 from qiot.testbed.cloud.listener import Listener
 from qiot.testbed.cloud.registry import Device, Registry, load_devices
+from qiot.testbed.cloud.rlink.answers import Rlink
+from qiot.testbed.cloud.rlink.app import CHECK_BIND, PROPERTIES, UNBIND, RlinkApp
 from qiot.testbed.cloud.things import Things
 
 __all__ = ["LocalCloud"]
 
 
 class LocalCloud:
-    """A stand-in for Tencent IoT Explorer: dynamic registration, MQTT and the application's API.
+    """A stand-in for Tencent IoT Explorer and for rlink: registration, MQTT and the application's API.
 
     Use it as an async context manager, or call `start` and `aclose`. It can be started once.
 
@@ -62,7 +64,7 @@ class LocalCloud:
         if mode is not None and mode_file is not None:
             raise ConfigurationError("give a mode or a mode file, not both")
         found, products = load_devices(Path(devices) if isinstance(devices, str) else devices)
-        certified = [device.path for device in found if device.certificate]
+        certified = [each.path for each in found if isinstance(each, Device) and each.certificate]
         if certified and tls_dir is None:
             raise ConfigurationError(
                 f"{certified[0]} logs in with a certificate, which needs TLS",
@@ -78,6 +80,7 @@ class LocalCloud:
         self._service: MqttService | None = None
         self.journal = Journal(on_record)
         self.registry = Registry(found, products, token_life)
+        self._rlink = Rlink(self.registry.rlink, self.journal)
         self.faults = Faults(
             parse_mode(mode) if mode is not None else None,
             Path(mode_file) if mode_file is not None else None,
@@ -105,7 +108,13 @@ class LocalCloud:
             self._authority = await asyncio.to_thread(Authority.open, self._tls_dir)
             context = await asyncio.to_thread(self._authority.server_context)
         things = Things(self.registry, self.journal)
-        service = MqttService(self.registry, self.faults, self.journal, things.answer, self._interval)
+        rlink = self._rlink
+
+        def answer(topic: str, payload: bytes) -> Iterator[tuple[str, bytes]]:
+            yield from things.answer(topic, payload)
+            yield from rlink.answer(topic, payload)
+
+        service = MqttService(self.registry, self.faults, self.journal, answer, self._interval)
         self._service = service
         await service.start()
 
@@ -114,11 +123,15 @@ class LocalCloud:
 
         dynreg = Dynreg(self.registry, self._authority, self.journal)
         app = Route(Point.APP, AppApi(self.registry, control, self.journal).answer)
+        rlink_app = RlinkApp(self.registry.rlink, rlink, service.send, self.journal)
         routes = {
             "/register/dev": Route(Point.DYNREG, dynreg.register_dev),
             "/device/register": Route(Point.DYNREG, dynreg.device_register),
             "/app": app,
             "/api/exploreropen/tokenapi": app,
+            CHECK_BIND: Route(Point.APP, rlink_app.check_bind),
+            UNBIND: Route(Point.APP, rlink_app.unbind),
+            PROPERTIES: Route(Point.APP, rlink_app.set_properties),
         }
         web = HttpServer(routes, self.faults, self.journal)
         self._http = Listener(
@@ -194,6 +207,17 @@ class LocalCloud:
             ConfigurationError: It cannot be used; the old one stays.
         """
         self.faults.set(parse_mode(mode))
+
+    def issue(self, uuid: str, code: str, data: Mapping[str, Any]) -> None:
+        """Send a command to an rlink device.
+
+        Raises:
+            ConfigurationError: There is no such device.
+        """
+        unit = self.registry.rlink.unit(uuid)
+        if unit is None or self._service is None:
+            raise ConfigurationError(f"there is no rlink device {uuid}")
+        self._service.send(*self._rlink.issue(unit, code, data))
 
     def _url(self, scheme: str, listener: Listener | None) -> str:
         assert listener is not None, "not started"  # noqa: S101 - a fault of the caller

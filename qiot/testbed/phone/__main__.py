@@ -19,6 +19,8 @@ from qiot.model import Secret
 from qiot.testbed.phone.air_options import AIR_COMMANDS, add_air_options, plan_of, show_round
 from qiot.testbed.phone.air_phone import AirPhone
 from qiot.testbed.phone.attempt import Happening, OnEvent
+from qiot.testbed.phone.ble_options import BLE_COMMANDS, add_ble_options, ble_phone
+from qiot.testbed.phone.ble_phone import BlePhone
 from qiot.testbed.phone.log_query import LogPhone
 from qiot.testbed.phone.soft_ap import SoftApPhone, TokenPhone
 
@@ -65,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         add_air_options(air, name)
         _add_password(air)
         _add_token(air, "the token for after the join; without it the API at --app-url makes one, if given")
+    for name, text in BLE_COMMANDS.items():
+        add_ble_options(commands.add_parser(name, help=text, description=text), name)
     add_device("log", "collect the device's log after a failure", 9876)
     return parser
 
@@ -111,8 +115,10 @@ def _printer(*, as_json: bool) -> OnEvent:
     return show
 
 
-def _phone(options: argparse.Namespace) -> LogPhone | TokenPhone:
+def _phone(options: argparse.Namespace) -> LogPhone | TokenPhone | BlePhone:
     show = _printer(as_json=options.json)
+    if options.command in BLE_COMMANDS:
+        return ble_phone(options, show)
     if options.command == "log":
         return LogPhone(options.host, options.port, on_event=show, timeout=options.timeout)
     token = None if options.token is None else Secret(options.token)
@@ -151,7 +157,7 @@ def _air_phone(options: argparse.Namespace) -> AirPhone | None:
     )
 
 
-async def _error_of(phone: LogPhone | TokenPhone | AirPhone) -> str:
+async def _error_of(phone: LogPhone | TokenPhone | AirPhone | BlePhone) -> str:
     this = asyncio.current_task()
     if this is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)

@@ -163,6 +163,9 @@ class FakeStation(StationBackend):
     async def settle(self, *, keep: bool) -> None:
         self.settled.append(keep)
 
+    async def forget(self) -> None:
+        self.targets.clear()
+
     async def status(self) -> WifiStatus:
         return WifiStatus(connected=bool(self.targets))
 

@@ -17,8 +17,8 @@ from dbus_fast import Variant
 from qiot.errors import HalError, JoinError
 from qiot.hal.contract import SoftApSpec
 from qiot.hal.linux.backends import Target
+from qiot.hal.linux.bus import Bus
 from qiot.hal.linux.networkmanager import NetworkManagerAccessPoint, NetworkManagerStation, access_point
-from qiot.hal.linux.networkmanager.bus import Bus
 from qiot.hal.linux.networkmanager.names import DeviceState
 from qiot.hal.linux.radio import Radio
 from qiot.hal.linux.undo import UndoLog
@@ -118,6 +118,20 @@ async def test_a_join_is_a_try_that_settling_stores(manager: FakeNetworkManager,
     assert "dhcp-timeout" not in tried.plain["ipv4"]
     assert tried.plain["802-11-wireless-security"]["psk"] == "a-long-password"
     assert manager.profiles[theirs].plain["connection"]["id"] == "theirs"
+
+
+async def test_what_was_settled_is_forgotten_and_theirs_stays(
+    manager: FakeNetworkManager, device: Device
+) -> None:
+    theirs = manager.add("theirs", b"Theirs")
+    await device.station.join(HOME, 5)
+    await device.station.settle(keep=True)
+    await device.station.join(attrs.evolve(HOME, ssid=b"Other"), 5)  # a try that was not settled goes, too
+    await device.station.forget()
+    assert list(manager.profiles) == [theirs]
+    assert (await device.station.status()).saved == b"Theirs"
+    await device.station.forget()
+    assert list(manager.profiles) == [theirs]
 
 
 async def test_an_older_profile_of_ours_is_replaced(manager: FakeNetworkManager, device: Device) -> None:

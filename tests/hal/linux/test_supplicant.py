@@ -139,6 +139,38 @@ async def test_what_wpa_supplicant_does_not_save_is_kept_here(
     assert "ADD_NETWORK" not in supplicant.asked[asked:]
 
 
+async def test_a_network_that_is_forgotten_is_left_and_theirs_stay(
+    supplicant: FakeSupplicant, backend: SupplicantStation
+) -> None:
+    supplicant.know("Theirs")
+    await backend.join(HOME, 5)
+    await backend.settle(keep=True)
+    await backend.forget()
+    assert len(supplicant.networks) == 1
+    assert supplicant.saved is not None
+    assert len(supplicant.saved) == 1
+    assert (await backend.status()).saved == b"Theirs"
+    assert "DISCONNECT" not in supplicant.asked
+    asked = len(supplicant.asked)
+    await backend.forget()
+    assert "SAVE_CONFIG" not in supplicant.asked[asked:]
+
+
+async def test_a_network_that_is_kept_here_is_forgotten(
+    supplicant: FakeSupplicant, backend: SupplicantStation, radio: Radio
+) -> None:
+    supplicant.answers["SAVE_CONFIG"] = "FAIL"
+    await backend.join(HOME, 5)
+    await backend.settle(keep=True)
+    await backend.forget()
+    assert not (radio.state / "network-wlan0.json").exists()
+    assert supplicant.networks == {}
+    assert "DISCONNECT" in supplicant.asked
+    with pytest.raises(JoinError) as caught:
+        await backend.rejoin(5)
+    assert caught.value.reason is Reason.NO_SAVED_NETWORK
+
+
 async def test_nothing_is_stored(supplicant: FakeSupplicant, backend: SupplicantStation) -> None:
     with pytest.raises(JoinError) as caught:
         await backend.rejoin(5)

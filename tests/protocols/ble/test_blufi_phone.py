@@ -2,12 +2,22 @@
 
 import pytest
 
-from qiot.model import Offer, Reason
+from qiot.model import Offer, Outcome, Reason, Step
 from qiot.protocols.base import Connected
 from qiot.protocols.ble.blufi_phone import BluFiPlan
 from qiot.protocols.ble.blufi_wire import Report
-from tests.protocols.ble.blufi_support import CREDENTIALS, PASSWORD, TOKEN, Told, device, ending, pair, phone
-from tests.protocols.ble.pair import DEVICE, Pair, of, sent
+from tests.protocols.ble.blufi_support import (
+    CREDENTIALS,
+    DENIED,
+    PASSWORD,
+    TOKEN,
+    Told,
+    device,
+    ending,
+    pair,
+    phone,
+)
+from tests.protocols.ble.pair import DEVICE, Pair, event, of, sent
 
 # --- the phone ---
 
@@ -48,6 +58,19 @@ def test_another_network_than_asked_for():
     outputs = made.phone.feed("ff02", bytes((0x3D, 4, 2, len(report))) + report, DEVICE, 0.0)
     assert outputs[-1].failure.reason is Reason.JOIN_OTHER
     assert outputs[-1].last
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_device_that_reports_no_failure_by_itself_is_asked(version):
+    """ESP-IDF's example says nothing; from 1.3 on it tells whoever asks."""
+    made = pair(device(version=version), phone(wanted=["join"]), answer=lambda heard: ())
+    made.device.tell(event(Step.JOINING, Outcome.STARTED), made.now)
+    made.wait(6)
+    assert not made.learned[-1].last
+    made.device.tell(event(Step.JOINING, Outcome.FAILED, failure=DENIED), made.now)  # on its way and lost
+    made.wait(100)
+    reason = Reason.WRONG_PASSWORD if version == "1.3" else Reason.JOIN_TIMEOUT
+    assert ending(made).failure.reason is reason
 
 
 def test_pauses_between_messages():

@@ -5,8 +5,9 @@ import pytest
 from qiot.model import Network, Outcome, Secret, Security, Step
 from qiot.protocols.base import Answer, Ask, Connected, Learned, Mtu, Offer, Send, Subscribed
 from qiot.protocols.ble.blufi import BluFiDevice
+from qiot.protocols.ble.blufi_cipher import SealerV1
 from qiot.protocols.ble.blufi_phone import BluFiPhone
-from qiot.protocols.ble.blufi_security import KeyExchange, SealerV1
+from qiot.protocols.ble.blufi_security import KeyExchange
 from qiot.protocols.ble.frames import parse, unseal
 from tests.protocols.ble.pair import DEVICE, PHONE, event, sent, vector
 from tests.protocols.ble.recordings import messages, recording

@@ -3,8 +3,9 @@
 import pytest
 
 from qiot.errors import ProtocolError
+from qiot.protocols.ble.blufi_cipher import GROUP_V1, GROUP_V2
 from qiot.protocols.ble.blufi_phone import BluFiPlan
-from qiot.protocols.ble.blufi_security import GROUP_V1, GROUP_V2, KeyExchange, PhoneExchange
+from qiot.protocols.ble.blufi_security import KeyExchange, PhoneExchange
 from qiot.protocols.ble.frames import ErrorCode
 from tests.protocols.ble.blufi_support import device, ending, octets, pair, phone
 

@@ -16,6 +16,8 @@ from qiot.protocols.base import Connected, Lost, Subscribed
 
 _SERVICE: Final = "0000fff0-0000-1000-8000-00805f9b34fb"
 _CHAR: Final = "0000fff1-0000-1000-8000-00805f9b34fb"
+_NAME: Final = "fff1"
+"""The characteristic as the contract names it."""
 _ADVERTISING: Final = bytes.fromhex("020106") + bytes.fromhex("0303f0ff")
 """Flags and a list of 16-bit services (Core Specification Supplement, part A)."""
 _PROFILE: Final = GattProfile(
@@ -133,13 +135,14 @@ async def a_central_writes_and_is_notified(bench: Bench) -> None:
             await central.write(_CHAR, data)
             sender, event = await events.next(Written)
             expect(sender == peer, f"written by {sender}, connected was {peer}")
-            came = isinstance(event, Written) and (event.char.lower(), event.data) == (_CHAR, data)
+            came = isinstance(event, Written) and (event.char, event.data) == (_NAME, data)
             expect(came, f"{data!r} was written, {event} came")
         await central.subscribe(_CHAR)
         sender, event = await events.next(Subscribed)
-        expect(sender == peer and isinstance(event, Subscribed) and event.on, f"{event} of {sender} came")
+        subscribed = isinstance(event, Subscribed) and (event.char, event.on) == (_NAME, True)
+        expect(sender == peer and subscribed, f"{event} of {sender} came")
         for data in (b"first", b"second"):
-            await bench.call("Gatt.notify", gatt.notify(_CHAR, data, peer))
+            await bench.call("Gatt.notify", gatt.notify(_NAME, data, peer))
             char, value = await bench.call(
                 "a notification", central.notified(), hanging="a notification did not arrive"
             )
@@ -167,7 +170,7 @@ async def nobody_cannot_be_notified(bench: Bench) -> None:
     """HalError, where the peer is not connected."""
     gatt = bench.port(Gatt)
     await _start(bench, gatt)
-    await bench.refused("Gatt.notify", gatt.notify(_CHAR, b"x", _NOBODY))
+    await bench.refused("Gatt.notify", gatt.notify(_NAME, b"x", _NOBODY))
 
 
 @check(Gatt, "stop")

@@ -17,8 +17,8 @@ import attrs
 from qiot.errors import HalError, NotSupportedError
 from qiot.hal.contract import SoftApSpec
 from qiot.hal.linux.backends import AccessPointBackend
+from qiot.hal.linux.bus import Bus
 from qiot.hal.linux.networkmanager.activation import Activation
-from qiot.hal.linux.networkmanager.bus import Bus
 from qiot.hal.linux.networkmanager.manager import Manager
 from qiot.hal.linux.networkmanager.names import DeviceReason
 from qiot.hal.linux.networkmanager.profiles import access_point_profile

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from qiot.errors import HalError
+from qiot.hal.linux.bus import Signal
 from qiot.hal.linux.networkmanager.association import SUPPLICANT_RULE, Association, supplicant_path
-from qiot.hal.linux.networkmanager.bus import Signal
 from qiot.hal.linux.networkmanager.manager import Device, Manager
 from qiot.hal.linux.networkmanager.names import ACTIVE, DEVICE, NM, ActiveState, DeviceReason, DeviceState
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from dbus_fast import Variant
 
 from qiot.errors import HalError
-from qiot.hal.linux.networkmanager.bus import Bus, BusError, Signal, Signals
+from qiot.hal.linux.bus import Bus, BusError, Signal, Signals
 
 __all__ = ["SUPPLICANT_RULE", "Association", "look", "supplicant_path"]
 

@@ -14,7 +14,7 @@ import attrs
 from dbus_fast import Variant
 
 from qiot.errors import HalError, NotSupportedError
-from qiot.hal.linux.networkmanager.bus import Bus, BusError, Signals
+from qiot.hal.linux.bus import Bus, BusError, Signals
 from qiot.hal.linux.networkmanager.names import (
     ACCESS_POINT,
     ACTIVE,

@@ -10,8 +10,8 @@ import attrs
 
 from qiot.errors import HalError
 from qiot.finishing import finish
+from qiot.hal.linux.bus import BusError
 from qiot.hal.linux.networkmanager.association import look
-from qiot.hal.linux.networkmanager.bus import BusError
 from qiot.hal.linux.networkmanager.manager import Device, Manager
 from qiot.hal.linux.networkmanager.profiles import Profile
 from qiot.hal.linux.undo import Change, UndoLog

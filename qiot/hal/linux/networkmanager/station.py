@@ -12,9 +12,9 @@ import attrs
 from qiot.errors import HalError, JoinError, NotSupportedError
 from qiot.hal.contract import WifiStatus
 from qiot.hal.linux.backends import StationBackend, Target
+from qiot.hal.linux.bus import Bus
 from qiot.hal.linux.networkmanager.activation import Activation
 from qiot.hal.linux.networkmanager.association import look
-from qiot.hal.linux.networkmanager.bus import Bus
 from qiot.hal.linux.networkmanager.failures import join_error
 from qiot.hal.linux.networkmanager.manager import Device, Manager
 from qiot.hal.linux.networkmanager.names import DeviceState
@@ -115,6 +115,13 @@ class NetworkManagerStation(StationBackend):
             await self._end_try()
             return
         await clean_up(self._keep(self._try))
+
+    async def forget(self) -> None:
+        """Delete the profiles that we have stored; NetworkManager leaves the one that is active."""
+        await self._end_try()
+        for each in await self._manager.profiles():
+            if each.ours and each.station and each.saved and each.fits(self._interface):
+                await self._manager.delete(each.path)
 
     async def status(self) -> WifiStatus:
         """Where the station is, and which network NetworkManager would join after a reboot."""

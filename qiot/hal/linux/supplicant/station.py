@@ -91,6 +91,10 @@ class SupplicantStation(StationBackend):
         elif self._tried is not None:
             await finish(self._keep_try())
 
+    async def forget(self) -> None:
+        """Remove what is kept here and what was settled in wpa_supplicant, which goes on with the rest."""
+        await finish(self._forget())
+
     async def status(self) -> WifiStatus:
         """Where the station is, by wpa_supplicant and the kernel."""
         control = await self._daemon.find()
@@ -202,6 +206,21 @@ class SupplicantStation(StationBackend):
         await self._daemon.keep()
         change, self._change, self._tried = self._change, None, None
         await self._radio.undo.forget(change)
+
+    async def _forget(self) -> None:
+        await self._undo_try()
+        await self._kept.forget()
+        control = await self._daemon.find()
+        if control is None:
+            return
+        networks = Networks(control)
+        settled = await networks.ours(settled=True)
+        if not settled:
+            return
+        await networks.remove(settled)
+        if not self._daemon.is_ours:
+            await control.ask("SAVE_CONFIG")
+        await control.ask("REASSOCIATE" if await networks.first() is not None else "DISCONNECT")
 
     async def _undo_try(self) -> None:
         await self._dhcp.restore()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -50,7 +50,7 @@ class BusError(HalError):
         super().__init__(
             f"{text or 'no reason given'} ({name.rpartition('.')[2]})",
             reason=Reason.NO_PERMISSION if refused else None,
-            hint="Run as root, or allow it in polkit (org.freedesktop.NetworkManager.*)." if refused else "",
+            hint="Run as root, or allow it in polkit or in the bus's policy." if refused else "",
         )
         self.name = name
 
@@ -103,9 +103,14 @@ class Signals:
 
 
 class Bus:
-    """One connection to the system bus, opened by the first call, and anew by the first call after a loss."""
+    """One connection to the system bus, opened by the first call, and anew by the first call after a loss.
 
-    def __init__(self) -> None:
+    Args:
+        descriptors: Open files can be sent with a message.
+    """
+
+    def __init__(self, *, descriptors: bool = False) -> None:
+        self._descriptors = descriptors
         self._bus: MessageBus | None = None
         self._watch: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
@@ -169,16 +174,47 @@ class Bus:
         body = await self.call(_DBUS, _DBUS_PATH, _DBUS, "NameHasOwner", "s", name)
         return bool(body[0])
 
+    async def owner(self, name: str) -> str:
+        """The unique name of who answers to a name.
+
+        Raises:
+            BusError: Nobody does.
+        """
+        body = await self.call(_DBUS, _DBUS_PATH, _DBUS, "GetNameOwner", "s", name)
+        return str(body[0])
+
+    async def serve(self, handler: Callable[[Message], Message | bool]) -> Callable[[], None]:
+        """Let somebody answer calls to objects of ours, until what this gives is called.
+
+        Args:
+            handler: Gets every call to us; gives the answer, True where it will answer later, or False where
+                the call is none of its own.
+        """
+        bus = await self._open()
+
+        def take(message: Message) -> Message | bool | None:
+            return handler(message) if message.message_type is MessageType.METHOD_CALL else None
+
+        bus.add_message_handler(take)
+        return lambda: bus.remove_message_handler(take)
+
+    async def send(self, message: Message) -> None:
+        """Send an answer or a signal of ours."""
+        bus = await self._open()
+        await bus.send(message)
+
     @contextlib.asynccontextmanager
-    async def signals(self, *rules: str) -> AsyncGenerator[Signals, None]:
+    async def signals(self, *rules: str, into: Signals | None = None) -> AsyncGenerator[Signals, None]:
         """Subscribe while the block runs.
 
         Signals that match a rule of another subscription come, too: the reader looks at what they are.
 
         Args:
             rules: D-Bus match rules, without the type.
+            into: Where they are put, as each comes and before the next call to us is answered; a queue of
+                this block's own without it.
         """
-        signals = Signals()
+        signals = into or Signals()
         whole = [f"type='signal',{rule}" for rule in rules]
         bus = await self._open()
         subscription = (signals, whole)
@@ -211,7 +247,9 @@ class Bus:
             await self.close()
             try:
                 async with asyncio.timeout(_CALL_LIMIT):
-                    bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
+                    bus = await MessageBus(
+                        bus_type=BusType.SYSTEM, negotiate_unix_fd=self._descriptors
+                    ).connect()
             except (OSError, EOFError, TimeoutError, AuthError, InvalidAddressError) as error:
                 raise HalError(
                     f"the system bus cannot be reached: {error or type(error).__name__}",

@@ -1,0 +1,154 @@
+"""A phone that provisions a device over Bluetooth: it finds it, connects, speaks the protocol, and binds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import attrs
+
+from qiot.errors import ProtocolError
+from qiot.model import Secret, show_ssid
+from qiot.protocols.base import Codec, Learned
+from qiot.testbed.ble_link import Central, CodecRunner, Wanted
+from qiot.testbed.phone.app_api import TOKEN_USED, AppApi
+from qiot.testbed.phone.attempt import OnEvent, Teller, why_failed
+
+__all__ = ["BlePhone", "BleResult"]
+
+_POLLS: Final = 20
+
+
+@attrs.frozen
+class BleResult:
+    """How it ended.
+
+    Attributes:
+        learned: Everything that the phone learned, in order.
+        error: What went wrong, empty where nothing did.
+    """
+
+    learned: Sequence[Learned] = ()
+    error: str = ""
+
+
+@attrs.define
+class BlePhone:
+    """One phone and one device.
+
+    Attributes:
+        central: The phone's Bluetooth; it is closed at the end.
+        method: The protocol's name, for the log.
+        wanted: Which device.
+        notify: Characteristics to listen to.
+        make_codec: Makes the phone's side, given the token, or None where there is none.
+        token: The token; None: none, or one of the application's API.
+        app_url: URL of the application's API: it makes the token, is polled and binds.
+        on_event: Is told every step.
+        hidden: What must not be shown.
+        family: Family to bind the device to.
+        room: Room in it.
+        mtu: ATT MTU to ask for.
+        reconnects: How often a lost device is looked for again.
+        timeout: Seconds for everything, or None.
+        find_timeout: Seconds to find the device.
+        poll_interval: Seconds between two polls.
+    """
+
+    central: Central
+    method: str
+    wanted: Wanted
+    notify: Sequence[str]
+    make_codec: Callable[[Secret | None], Codec]
+    token: Secret | None = None
+    app_url: str | None = None
+    on_event: OnEvent | None = None
+    hidden: Sequence[Secret] = ()
+    family: str = "default"
+    room: str = "0"
+    mtu: int = 517
+    reconnects: int = 1
+    timeout: float | None = None
+    find_timeout: float = 30.0
+    poll_interval: float = 2.0
+
+    async def run(self) -> BleResult:
+        """Do it once. Cancelling leaves nothing behind.
+
+        Raises:
+            ConfigurationError: The API's URL is no URL, or the protocol cannot say what it is to say.
+        """
+        api = AppApi(self.app_url) if self.app_url is not None else None
+        teller = Teller(self.on_event)
+        for each in self.hidden:
+            teller.hide(each)
+        learned: list[Learned] = []
+        try:
+            error = await why_failed(self._attempt(api, teller, learned), self.timeout, teller)
+        finally:
+            await self.central.close()
+        return BleResult(learned, error)
+
+    async def _attempt(self, api: AppApi | None, teller: Teller, learned: list[Learned]) -> None:
+        token = self.token
+        if token is None and api is not None:
+            token = await api.create_token()
+            teller.tell("token")
+        if token is not None:
+            teller.hide(token)
+
+        def note(item: Learned) -> None:
+            learned.append(item)
+            _tell(teller, item)
+
+        runner = CodecRunner(
+            self.central,
+            self.make_codec(token),
+            method=self.method,
+            notify=self.notify,
+            on_learned=note,
+            on_step=lambda step, facts: teller.tell(step, **facts),
+            reconnects=self.reconnects,
+            mtu=self.mtu,
+            find_timeout=self.find_timeout,
+        )
+        await runner.connect(self.wanted)
+        last = await runner.run()
+        if last.failure is not None:
+            raise ProtocolError(f"{last.what}: {last.failure}", reason=last.failure.reason)
+        if api is not None and token is not None:
+            await self._bind(api, token, teller, learned)
+
+    async def _bind(self, api: AppApi, token: Secret, teller: Teller, learned: Sequence[Learned]) -> None:
+        """Poll until the device has handed the token in, and put it into the family."""
+        named = next((each.values for each in reversed(learned) if "deviceName" in each.values), {})
+        for count in range(1, _POLLS + 1):
+            state = await api.token_state(token)
+            teller.tell("poll", count=count, state=state)
+            if state == TOKEN_USED:
+                break
+            await asyncio.sleep(self.poll_interval)
+        else:
+            raise ProtocolError("the device has not handed the token in")
+        product, name = str(named.get("productId", "")), str(named.get("deviceName", ""))
+        if product and name:
+            await api.bind(token, product, name, self.family, self.room)
+            teller.tell("bound", productId=product, deviceName=name)
+
+
+def _tell(teller: Teller, item: Learned) -> None:
+    facts = dict(item.values)
+    if item.failure is not None:
+        facts["failure"] = str(item.failure)
+    if item.networks:
+        for each in item.networks:
+            teller.tell(
+                "network",
+                ssid=show_ssid(each.ssid),
+                signal=each.signal,
+                security=each.security.value,
+                channel=each.channel,
+            )
+        facts["networks"] = len(item.networks)
+    teller.tell(item.what, **facts)
