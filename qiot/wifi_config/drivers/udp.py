@@ -79,7 +79,6 @@ class UdpListener(Listener):
         self._waiting: asyncio.Timeout | None = None
         self._quiet = asyncio.Event()
         self._shown: deque[tuple[bytes, str]] = deque(maxlen=_SHOWN_COPIES)
-        self._senders: deque[tuple[str, str]] = deque(maxlen=_SHOWN_COPIES)
         self._not_sent: tuple[str, str] | None = None
         self._dropped: dict[str, int] = {}
 
@@ -199,24 +198,13 @@ class UdpListener(Listener):
 
     def _feed(self, door: str, datagram: Datagram, now: float) -> Sequence[Output]:
         peer = Peer(self._method, datagram.address)
-        self._show_received(door, datagram)
+        text = _readable(datagram.data)
+        log.info(f"Received {len(datagram.data)} bytes from <{datagram.address}> msg: {text}")
         try:
             return self._codec.feed(door, datagram.data, peer, now)
         except ProtocolError as error:
             log.warning(f"datagram from <{datagram.address}> ignored: {error}")
             return ()
-
-    def _show_received(self, door: str, datagram: Datagram) -> None:
-        text = (
-            f"Received {len(datagram.data)} bytes from <{datagram.address}> msg: {_readable(datagram.data)}"
-        )
-        if datagram.data.startswith(b"{"):
-            log.info(text)
-        elif (door, datagram.address) in self._senders:
-            log.debug(text)  # a phone goes on with its lengths until it has an answer, up to 250 a second
-        else:
-            self._senders.append((door, datagram.address))
-            log.info(text)
 
     async def _carry_out(self, outputs: Sequence[Output]) -> list[Heard]:
         heard: list[Heard] = []
