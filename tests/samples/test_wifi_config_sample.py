@@ -211,7 +211,6 @@ async def test_a_placeholder_secret_without_registration(tmp_path, identity):
         (("--mqtt-url", "http://127.0.0.1"), "no MQTT URL"),
         (("-c", "nowhere.json"), "no such file"),
         (("--hal", "mock,sniff=no", "--method", "smart_config"), "smart_config: the mock hears it nowhere"),
-        (("--method", "bt_combo"), "bt_combo: the mock hears it nowhere"),
         (("--method", "airkiss", "--airkiss-key", "hex:nonsense"), "no hexadecimal digits"),
         (("--method", "smart_config", "--esptouch-key", "short"), "must have 16"),
         (("--method", "soft_ap", "--pin", ""), "pin has 0 octets"),

@@ -10,6 +10,7 @@ import pytest
 from qiot.errors import ConfigurationError, HalError, MediumError
 from qiot.hal.contract import Frame, FrameFilter, ListenContext, Sniffer
 from qiot.model import Event, Outcome, Reason, Secret, Step
+from qiot.protocols.air.observation import Direction
 from qiot.protocols.air.results import Progress
 from qiot.protocols.base import Seen
 from qiot.wifi_config.drivers.air import AirWatch
@@ -151,6 +152,20 @@ async def test_a_radio_that_goes_away_ends_every_method_and_leaves_nothing(three
     assert not sniffer.up
 
 
+async def test_a_platform_that_closes_tells_everybody_and_gives_the_radio_back(three) -> None:
+    sniffer = FakeSniffer()
+    smart, kiss, _ = three(sniffer)
+    await smart.start(CONTEXT)
+    await kiss.start(CONTEXT)
+    reading = asyncio.create_task(kiss.read())
+    await smart._watch.shut()
+    assert not sniffer.up
+    with pytest.raises(HalError) as error:
+        await asyncio.wait_for(reading, PATIENCE)
+    assert error.value.reason is Reason.STOPPED
+    await smart._watch.shut()
+
+
 async def test_a_start_that_fails_leaves_nothing_and_may_be_repeated(three) -> None:
     sniffer = FakeSniffer()
     sniffer.start_errors = [MediumError("no permission", reason=Reason.NO_PERMISSION)]
@@ -246,6 +261,14 @@ def test_it_is_said_what_was_seen_and_what_is_missing() -> None:
     text = explain(progress())
     for part in ("guide heard", "channel 6", "missing: octet 3, octet 4", "2 wrong checksums"):
         assert part in text
+
+
+def test_it_is_said_which_half_of_the_way_is_missing_but_not_too_soon() -> None:
+    one = {"directions": frozenset({Direction.TO_AP})}
+    assert "router does not send it on" in explain(progress(frames=500, **one))
+    assert "router" not in explain(progress(frames=50, **one))
+    other = {"directions": frozenset({Direction.FROM_AP})}
+    assert "only from the router" in explain(progress(frames=500, **other))
 
 
 def test_reports_are_rare_and_the_last_one_is_never_left_out() -> None:
