@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 import pytest
@@ -22,7 +22,7 @@ import pytest
 from lab.support.bench import Bench
 from lab.support.managers import Manager, WithNetworkManager, WithSupplicant
 from lab.support.programs import Daemon, run
-from lab.support.provisioning import Device, Provisioning
+from lab.support.provisioning import Application, Device, Provisioning
 from lab.support.waiting import until
 from lab.tests.provisioning_cases import nothing_is_left
 from lab.tests.test_sniffer import BURST, bursts, hear, octets, send_burst, sniffing
@@ -86,6 +86,7 @@ class Air:
 
     lot: Provisioning
     way: Way | None = None
+    running: list[Device | Application] = attrs.field(factory=list)
 
     def choose(self, way: Way) -> None:
         """Let the device hear one half, or both."""
@@ -103,14 +104,26 @@ class Air:
     def device(self, method: str, *options: str) -> Device:
         """The device's program, listening, and knowing no network."""
         device = self.lot.device(method=method, options=["--forget", *options])
+        self.running.append(device)
         device.start()
         return device
+
+    def application(self, command: str, *, until_bound: bool = False, **more: Any) -> Application:
+        """The phone's program, sending."""
+        application = self.lot.application(command, until_bound=until_bound, **more)
+        self.running.append(application)
+        application.start()
+        return application
+
+    def stop(self) -> None:
+        """Stop what a test that failed left."""
+        while self.running:
+            self.running.pop().stop()
 
     def provision(self, sender: Sender, device: Device) -> None:
         """From the first datagram to bound, as the phone and the cloud say it."""
         lot, before = self.lot, self.lot.bound()
-        application = lot.application(sender.command, until_bound=True, options=sender.options)
-        application.start()
+        application = self.application(sender.command, until_bound=True, options=sender.options)
         assert application.wait(200) == 0, application.told()
         [acknowledged] = application.told("ack")
         assert acknowledged["mac"] == lot.radio.address
@@ -124,6 +137,12 @@ class Air:
 @pytest.fixture(scope="module")
 def air(module_bench: Bench) -> Air:
     return Air(Provisioning(module_bench))
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs_on(air: Air) -> Iterator[None]:
+    yield
+    air.stop()
 
 
 @pytest.fixture
@@ -219,8 +238,7 @@ def test_all_methods_at_once(air: Air) -> None:
 def test_a_wrong_password_is_told_and_the_next_one_taken(air: Air, supplicant: Manager) -> None:
     air.choose("both")
     device = air.device("smart_config")
-    first = air.lot.application("smartconfig", password=WRONG)
-    first.start()
+    first = air.application("smartconfig", password=WRONG)
     device.wait_for("wrong password")
     first.stop()
     assert not first.told("ack")
@@ -252,8 +270,7 @@ def test_the_sniffer_shows_what_a_phone_sends(bench: Bench, air: Air) -> None:
     sniffer = Daemon("sniff", [*words, "--count", "1", "--timeout", "200"])
     bench.stack.callback(sniffer.stop)
     sniffer.start(lambda: "type monitor" in run(["iw", "dev"]), 90)
-    application = air.lot.application("esptouch2", options=["--reserved", "for the device"])
-    application.start()
+    application = air.application("esptouch2", options=["--reserved", "for the device"])
     assert sniffer.wait(200) == 0, sniffer.text()
     application.stop()
     [line] = [json.loads(line) for line in sniffer.text().splitlines() if line.startswith("{")]
