@@ -14,7 +14,8 @@ from qiot.device_info import AuthMode, Cloud, DeviceInfo
 from qiot.errors import QiotError
 from qiot.log import get_logger
 from qiot.model import Secret
-from qiot.samples.air_phone import provision
+from qiot.samples.air_phone import provision, world_of
+from qiot.samples.ble_phone import provision_over_bluetooth
 from qiot.samples.options import at_local_cloud
 
 if TYPE_CHECKING:  # a device that has no use for them does not load them
@@ -115,6 +116,22 @@ class LocalSide:
                 ssid=ssid,
                 password=password,
                 keys=keys,
+                app_url=f"{self.cloud.http_url}/app",
+                tell=lambda event: log.debug(f"phone: {event}"),
+            )
+        except QiotError as error:
+            return PhoneResult(error=str(error))
+
+    async def ble_phone(self, wifi: WifiConfig, method: str, *, ssid: str, password: str) -> PhoneResult:
+        """A phone that sends the credentials over the simulated Bluetooth; otherwise as `phone`."""
+        from qiot.testbed.phone import PhoneResult
+
+        try:
+            return await provision_over_bluetooth(
+                world_of(wifi.platform),
+                method,
+                ssid=ssid,
+                password=password,
                 app_url=f"{self.cloud.http_url}/app",
                 tell=lambda event: log.debug(f"phone: {event}"),
             )

@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import ipaddress
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import attrs
@@ -22,6 +22,7 @@ from qiot.hal.registry import parse_spec
 from qiot.log import get_logger
 from qiot.model import Secret
 from qiot.samples.air_phone import AIR_METHODS, phone_host
+from qiot.samples.ble_phone import BLE_METHODS
 from qiot.samples.demo import demo
 from qiot.samples.options import (
     add_cloud_options,
@@ -246,8 +247,10 @@ async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: Loca
 async def _with_phone(arguments: argparse.Namespace, wifi: WifiConfig, side: LocalSide) -> str:
     """Let the simulated phone do its part; what it says where it gave up before the device was done."""
     ssid, password = _home_network(arguments)
-    air = _air_method(arguments.method)
-    if air is not None:
+    air, ble = _air_method(arguments.method), _method_of(arguments.method, BLE_METHODS)
+    if ble is not None:
+        sending = side.ble_phone(wifi, ble, ssid=ssid, password=password)
+    elif air is not None:
         host, _ = udp_place(arguments.udp or _AIR_PLACE)
         sending = side.air_phone(
             wifi, air, host=phone_host(host), ssid=ssid, password=password, keys=_keys(arguments)
@@ -269,11 +272,16 @@ async def _with_phone(arguments: argparse.Namespace, wifi: WifiConfig, side: Loc
 
 
 def _air_method(methods: str) -> str | None:
-    """The method by which the simulated phone sends through the air; None where it uses the access point."""
+    """The method by which the simulated phone sends through the air; None where it does otherwise."""
+    return _method_of(methods, AIR_METHODS)
+
+
+def _method_of(methods: str, known: Container[str]) -> str | None:
+    """The first of the methods that is known; the access point goes before them all."""
     names = [each.strip().replace("-", "_").lower() for each in methods.split(",")]
     if "soft_ap" in names or "all" in names:
         return None
-    return next((name for name in names if name in AIR_METHODS), None)
+    return next((name for name in names if name in known), None)
 
 
 def _keys(arguments: argparse.Namespace) -> Mapping[str, Secret]:
