@@ -222,7 +222,7 @@ def test_under_networkmanager(bench: Bench, air: Air) -> None:
 
 @pytest.mark.vm("more")
 @pytest.mark.usefixtures("supplicant")
-@pytest.mark.duration(120)
+@pytest.mark.duration(80)
 @pytest.mark.limit(500)
 def test_all_methods_at_once(air: Air) -> None:
     """The access point and the ears take turns on the one radio."""
