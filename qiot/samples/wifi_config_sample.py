@@ -282,11 +282,9 @@ def _air_method(methods: str) -> str | None:
 
 
 def _method_of(methods: str, known: Container[str]) -> str | None:
-    """The first of the methods that is known; the access point goes before them all."""
-    names = [each.strip().replace("-", "_").lower() for each in methods.split(",")]
-    if "soft_ap" in names or "all" in names:
-        return None
-    return next((name for name in names if name in known), None)
+    """The first of the methods, where it is one of those known; with all of them, the access point's is first."""
+    first = methods.split(",")[0].strip().replace("-", "_").lower()
+    return first if first in known else None
 
 
 def _keys(arguments: argparse.Namespace) -> Mapping[str, Secret]:

@@ -38,6 +38,9 @@ class FakeSniffer(Sniffer):
         self.start_errors: list[HalError] = []
         self.frames: asyncio.Queue[Sequence[Frame] | HalError] = asyncio.Queue()
         self.hopped = asyncio.Event()
+        self.starting = asyncio.Event()
+        self.may_start = asyncio.Event()
+        self.may_start.set()
 
     async def channels(self) -> Sequence[int]:
         return self.has
@@ -46,6 +49,9 @@ class FakeSniffer(Sniffer):
         if self.start_errors:
             raise self.start_errors.pop(0)
         assert not self.up, "started twice"
+        if not self.may_start.is_set():
+            self.starting.set()
+            await self.may_start.wait()
         assert "data" in wanted.kinds
         self.starts += 1
         self.up = True
@@ -121,6 +127,38 @@ async def test_a_join_gets_the_radio_and_the_next_listening_takes_it_back(three)
     assert sniffer.up
     assert sniffer.starts == 2
     assert await sniffer.hops(1)
+
+
+@pytest.mark.parametrize("then", ["listens", "joins", "joins and listens", "stops"])
+async def test_a_radio_that_is_slow_to_come_back_is_waited_for_though_nobody_reports_so_long(
+    three, then: str
+) -> None:
+    sniffer = FakeSniffer()
+    smart, _, _ = three(sniffer)
+    await smart.start(CONTEXT)
+    await smart.tell(started(Step.JOINING))
+    sniffer.may_start.clear()
+    report = asyncio.create_task(smart.tell(started(Step.LISTENING)))
+    async with asyncio.timeout(PATIENCE):
+        await sniffer.starting.wait()
+    report.cancel()  # as the session does, which waits for a report only so long
+    impatient = []
+    if then == "stops":
+        impatient.append(asyncio.create_task(smart.stop()))
+    if then.startswith("joins"):
+        impatient.append(asyncio.create_task(smart.tell(started(Step.JOINING))))
+    await asyncio.wait([report, *impatient], timeout=0.01)
+    for each in impatient:
+        each.cancel()
+    if then == "joins and listens":
+        impatient.append(asyncio.create_task(smart.tell(started(Step.LISTENING))))
+    sniffer.may_start.set()
+    await asyncio.wait([report, *impatient])
+    resuming = smart._watch._resuming
+    assert resuming is not None
+    await asyncio.wait_for(asyncio.shield(resuming), PATIENCE)
+    assert sniffer.up is then.endswith("listens")
+    assert smart._watch.listening is sniffer.up
 
 
 async def test_a_sniffer_that_does_not_come_back_ends_the_methods(three) -> None:

@@ -93,6 +93,8 @@ class AirWatch:
         self._keys: Mapping[str, Secret] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._releasing: asyncio.Task[None] | None = None
+        self._resuming: asyncio.Task[None] | None = None
+        self._paused = False
         self._failed = False
         self._tracker: Tracker | None = None
         self._hopper = Hopper(())
@@ -136,9 +138,11 @@ class AirWatch:
 
     async def close(self, hearer: Hearer) -> None:
         """A method listens no more; the last one gives the sniffer back. Idempotent."""
+        if hearer in self._hearers:
+            self._hearers.remove(hearer)
+        if self._resuming is not None:
+            await asyncio.wait({self._resuming})
         async with self._turn:
-            if hearer in self._hearers:
-                self._hearers.remove(hearer)
             if not self._hearers:
                 await self._give_up()
 
@@ -151,18 +155,32 @@ class AirWatch:
 
     async def pause(self) -> None:
         """Give the radio to a join."""
+        self._paused = True
         async with self._turn:
             await self._give_up()
 
     async def resume(self) -> None:
-        """Listen again after a join; nothing happens where nobody listens, or the sniffer is ours already."""
+        """Listen again after a join; nothing happens where nobody listens, or the sniffer is ours already.
+
+        It goes on to its end where the caller cannot wait for it: a slow radio is no reason to be deaf.
+        """
+        self._paused = False
+        if self._resuming is None or self._resuming.done():
+            self._resuming = asyncio.create_task(self._resume(), name="qiot air resume")
+        await asyncio.shield(self._resuming)
+
+    async def _resume(self) -> None:
         async with self._turn:
-            if not self._hearers or self.listening:
-                return
-            try:
-                await self._take()
-            except HalError as error:
-                self._fail(error)
+            # Whoever stops or pauses meanwhile may not be able to wait either.
+            while self.listening is not (wanted := bool(self._hearers) and not self._paused):
+                if not wanted:
+                    await self._give_up()
+                    continue
+                try:
+                    await self._take()
+                except HalError as error:
+                    self._fail(error)
+                    return
 
     # --- the radio --------------------------------------------------------------------------------------
 

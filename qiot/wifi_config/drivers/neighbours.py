@@ -60,7 +60,10 @@ class Neighbours:
         try:
             async with asyncio.timeout(_SCAN_LIMIT):
                 found = await self._wifi.scan()
-        except (HalError, TimeoutError) as error:
+        except TimeoutError:
+            log.debug(f"no scan before listening: it took longer than {_SCAN_LIMIT:g} s")
+            return
+        except HalError as error:
             log.debug(f"no scan before listening: {error}")
             return
         self._scanned = now if found else None  # who is an access point only may not be able to scan now
