@@ -109,7 +109,9 @@ class Data(enum.IntEnum):
     CUSTOM = type_byte(DATA, 0x13)
 
 
-_NAMES: Final = {int(each): each.name.lower().replace("_", " ") for each in (*Control, *Data)}
+_NAMES: Final[Mapping[int, str]] = {
+    int(each): each.name.lower().replace("_", " ") for each in (*Control, *Data)
+}
 
 
 def name_of(type_: int) -> str:
