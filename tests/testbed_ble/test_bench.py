@@ -423,6 +423,25 @@ def test_what_a_bench_says_of_itself_is_passed_over_and_a_wrong_characteristic_i
     assert out == [{"error": "ff02 is not what this side is given; that is ff01"}]
 
 
+@pytest.mark.parametrize("result", [{"msgId": "77"}, {"msg_id": "77"}, {"detail": {"msgId": "77"}}])
+def test_the_cloud_s_message_id_of_a_bind(result):
+    request = {"type": "thing.network.set", "data": {"sid": "x", "bid": "b", "userId": "u"}}
+    lines = values([each.hex() for each in frames(json.dumps(request).encode())], "2b11")
+    out = play("thing", "device", lines, bind=result)
+    assert b'"msgId":"77","ts":0,"type":"sys.event.trigger.response"' in bytes.fromhex("".join(octets(out)))
+
+
+def test_details_of_a_join_beside_its_result():
+    lines = values(["0900000141", "0c000100"], "ff01")
+    wifi = {"result": "ok", "bssid": "11:22:33:44:55:66"}
+    assert octets(play("blufi", "device", lines, wifi=wifi)) == [
+        "3d14000e0e00010000010611223344556602",
+        "3d0401020141",
+    ]
+    with pytest.raises(ConfigurationError, match=r"wifi\[0\].detail is no JSON object of texts"):
+        play("blufi", "device", [], wifi={"bssid": []})
+
+
 def test_one_configuration_serves_both_sides():
     config = {
         "identity": {"product_id": "P", "device_name": "D"},

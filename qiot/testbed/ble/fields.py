@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from qiot.errors import ConfigurationError
 from qiot.model import Secret
 
-__all__ = ["Fields", "object_of"]
+__all__ = ["Fields", "object_of", "same_name"]
 
 _T = TypeVar("_T")
 _SPELLING = str.maketrans("", "", "_- ")
@@ -21,6 +21,11 @@ _SPELLING = str.maketrans("", "", "_- ")
 def _plain(name: str) -> str:
     """A name without what differs between spellings."""
     return name.translate(_SPELLING).lower()
+
+
+def same_name(one: str, other: str) -> bool:
+    """True for two spellings of one name."""
+    return _plain(one) == _plain(other)
 
 
 def object_of(value: object, where: str) -> Mapping[str, Any]:

@@ -26,7 +26,7 @@ from qiot.model import (
     show_ssid,
 )
 from qiot.protocols.base import Answer, Ask, News
-from qiot.testbed.ble.fields import Fields
+from qiot.testbed.ble.fields import Fields, object_of, same_name
 
 __all__ = ["Result", "Script", "Timed", "read_script"]
 
@@ -37,6 +37,8 @@ Timed = tuple[float, News]
 _OK: Final = "ok"
 _BIND_STEPS: Final = (Step.REGISTERING, Step.CONNECTING, Step.BINDING)
 _LIST_MAX: Final = 1000
+_DETAILS: Final = ("bssid", "signal", "ip", "msg_id")
+"""What codecs look for in the details of events."""
 
 
 @attrs.frozen
@@ -225,7 +227,7 @@ def _result(value: object, where: str, steps: Sequence[Step]) -> Result:
     step = Step(fields.choice("step", [each.value for each in steps], steps[-1].value))
     code = fields.integer("code", 0, -(2**31), 2**31 - 1) if "code" in fields else None
     text, delay = fields.text("text"), fields.number("delay", 0.0)
-    detail = {} if (given := fields.raw("detail")) is None else _detail(given, f"{where}.detail")
+    detail = _detail(fields, where)
     fields.end()
     if reason is None:
         if code is not None or text:
@@ -240,12 +242,18 @@ def _reason(fields: Fields, name: str) -> Reason | None:
     return named.get(fields.choice(name, [_OK, *(each.value for each in Reason), *Reason.__members__], _OK))
 
 
-def _detail(value: object, where: str) -> Detail:
-    if not isinstance(value, dict) or not all(
-        isinstance(each, str | int | float | bool) for each in value.values()
-    ):
-        raise ConfigurationError(f"{where} is no JSON object of texts, numbers, true and false")
-    return value
+def _detail(fields: Fields, where: str) -> Detail:
+    """`detail`, and what belongs to it and may stand beside it."""
+    given = {} if (raw := fields.raw("detail")) is None else dict(object_of(raw, f"{where}.detail"))
+    inner = Fields(given, f"{where}.detail")
+    for name in _DETAILS:
+        for place in (fields, inner):
+            if name in place:
+                given = {key: each for key, each in given.items() if not same_name(key, name)}
+                given[name] = place.raw(name)
+    if not all(isinstance(each, str | int | float | bool) for each in given.values()):
+        raise ConfigurationError(f"{where}.detail is no JSON object of texts, numbers, true and false")
+    return given
 
 
 def _networks(fields: Fields) -> Sequence[Network] | Failure:
