@@ -59,7 +59,9 @@ def plan_turns(methods: Sequence[Method], capabilities: Capabilities) -> Sequenc
                 break
         else:
             turns.append(([method], needs))
-    listening = [[each for each in members if Role.SNIFF in _needs(each, capabilities)] for members, _ in turns]
+    listening = [
+        [each for each in members if Role.SNIFF in _needs(each, capabilities)] for members, _ in turns
+    ]
     held = [
         (members, frozenset(role for each in members for role in _needs(each, capabilities)))
         for members in listening
