@@ -199,8 +199,11 @@ class ThingDevice:
         self._bound = bound
         self._owner: _Wish | None = None
         """The request that bound it, in this run."""
-        self._wishes: dict[tuple[str, str], _Wish] = {}
-        """The newest request of each phone, by method and address: it may be bound while its link is lost."""
+        self._wishes: dict[tuple[str, str], tuple[_Wish, list[Code]]] = {}
+        """The newest request of each phone, by method and address, and the codes that belong to it.
+
+        Phones lose their link in the middle; the device may be bound meanwhile.
+        """
         self._links: Links[_Link] = Links(_Link)
 
     @property
@@ -273,22 +276,38 @@ class ThingDevice:
         wish = (self._named(request.credentials, link), request.grant)
         if self._bound and not request.force:
             return self._owned(wish, request.ble, peer, link)
-        if wish != link.request:
-            link.reported = []
-        again = list(link.reported)
         link.request, link.ble = wish, request.ble is not None
-        self._remember(peer, wish)
+        link.reported = self._remember(peer, wish)
+        again = list(link.reported)
         outputs = [*self._accepted(peer, link)]
         for code in again:
             outputs += self._status(code, _TEXTS.get(code, ""), peer, link)
         reached = Step.LISTENING if wish[0] is not None else Step.BINDING if link.ble else Step.JOINED
         return [*outputs, Offer(peer, wish[0], wish[1], reached)]
 
-    def _remember(self, peer: Peer, wish: _Wish) -> None:
-        self._wishes.pop((peer.method, peer.address), None)
+    def _remember(self, peer: Peer, wish: _Wish) -> list[Code]:
+        """The codes that were said of this request, or would have been; none where it is a new one."""
+        known = self._wishes.pop((peer.method, peer.address), None)
         while len(self._wishes) >= LINKS_MAX:
             del self._wishes[next(iter(self._wishes))]
-        self._wishes[peer.method, peer.address] = wish
+        codes = known[1] if known is not None and known[0] == wish else []
+        self._wishes[peer.method, peer.address] = wish, codes
+        return codes
+
+    def _follow(self, event: Event, peer: Peer) -> None:
+        """Note of a phone's request what nobody could be told, for its link is lost."""
+        key = peer.method, peer.address
+        known = self._wishes.get(key)
+        if known is None:
+            return
+        wish, codes = known
+        match event.step, event.outcome:
+            case _, Outcome.FAILED:
+                del self._wishes[key]
+            case Step.JOINING, Outcome.OK if _is_of(event, wish[0]) and Code.GOT_IP not in codes:
+                codes.append(Code.GOT_IP)
+            case Step.BOUND, Outcome.OK:
+                self._owner = wish
 
     def _owned(
         self,
@@ -331,9 +350,11 @@ class ThingDevice:
             if link.request is not None:
                 outputs += self._event(news, link.request, peer, link)
         if news.step is Step.BOUND and news.outcome is Outcome.OK:
-            self._bound = True
-            owner = news.peer and self._wishes.get((news.peer.method, news.peer.address))
-            self._owner, self._wishes = owner or None, {}
+            self._bound, self._owner = True, None
+        if news.peer is not None:
+            self._follow(news, news.peer)
+        if (news.step, news.outcome) in ((Step.BOUND, Outcome.OK), (Step.FAILED, Outcome.FAILED)):
+            self._wishes = {}
         return outputs
 
     def _event(self, event: Event, wish: _Wish, peer: Peer, link: _Link) -> Sequence[Output]:

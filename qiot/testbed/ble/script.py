@@ -89,7 +89,7 @@ class Script:
         self._lines = lines
         self._errors = list(errors)
         self._refusals = refusals
-        self._attempts: dict[Peer, _Attempt] = {}
+        self._attempts: dict[str, _Attempt] = {}
         self._count = 0
         self._seq = 0
 
@@ -116,12 +116,13 @@ class Script:
     def offered(self, offer: Offer) -> Sequence[Timed]:
         """What follows from an offer."""
         peer = offer.peer
-        attempt = self._attempts.setdefault(peer, _Attempt())
+        # A phone that comes back on a new link goes on with what it began.
+        attempt = self._attempts.setdefault(peer.address, _Attempt())
         if offer.credentials is None and offer.reached is Step.LISTENING:
             attempt.grant = offer.grant or attempt.grant
             taken = [(0.0, self._event(Step.LISTENING, Outcome.OK, peer, again=False))]
             return [*taken, *(self._binding(attempt, peer, 0.0) if attempt.awaits_grant else ())]
-        if offer == attempt.offer:
+        if attempt.offer is not None and offer == attrs.evolve(attempt.offer, peer=peer):
             return [(0.0, self._event(Step.LISTENING, Outcome.OK, peer, again=True))]
         attempt.offer, attempt.awaits_grant = offer, False
         attempt.grant = offer.grant or attempt.grant
