@@ -503,6 +503,14 @@ def test_the_program(monkeypatch, tmp_path, capsys):
     assert capsys.readouterr().out == '{"char": "ff02", "hex": "410400020102"}\n'
 
 
+@pytest.mark.parametrize("name", ["btcombo", "BT-Combo", "bt_combo"])
+def test_the_protocol_s_names_and_files_of_windows(monkeypatch, tmp_path, capsys, name):
+    text = '\ufeff{"char": "ff01", "hex": "1c00000000"}\r\n'
+    config = '\ufeff{"options": {"dialect": "v1"}}'
+    assert run(monkeypatch, tmp_path, text, name, "--side", "device", config=config) == 0
+    assert capsys.readouterr().out == '{"char": "ff02", "hex": "1d04000100"}\n'
+
+
 @pytest.mark.parametrize(("config", "text"), [("{", "no JSON"), ({"x": 1}, "x is not known here")])
 def test_a_bad_configuration_ends_it(monkeypatch, tmp_path, capsys, config, text):
     assert run(monkeypatch, tmp_path, "", "btcombo", "--side", "device", config=config) == 2
