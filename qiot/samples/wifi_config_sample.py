@@ -282,7 +282,7 @@ def _air_method(methods: str) -> str | None:
 
 
 def _method_of(methods: str, known: Container[str]) -> str | None:
-    """The first of the methods, where it is known; with all of them, the access point's is first."""
+    """The first of the methods, where it is a known one; of all of them the access point's is first."""
     first = methods.split(",", maxsplit=1)[0].strip().replace("-", "_").lower()
     return first if first in known else None
 

@@ -98,6 +98,7 @@ class Evidence:
         self.marks = 0
         self.generation = 0
         self._quarrels = 0
+        self._quarrels_since = self.boundary
         self._bssid_wait: int | None = None
 
     # --- what comes in -------------------------------------------------------------------------------------
@@ -178,15 +179,27 @@ class Evidence:
             return
         if len(half) > _KEEP:
             del half[next(iter(half))]
+        before = code.octet if code.verified else None
         self._judge(index, code)
         if quarrel:
-            self._quarrel(now)
+            reversed_ = code.verified and before is not None and before != code.octet
+            self._quarrel(now, reversed_=reversed_)
 
-    def _quarrel(self, now: float) -> None:
-        """Two values for one place: the phone may have started over with another datum."""
+    def _quarrel(self, now: float, *, reversed_: bool) -> None:
+        """Two values for one place: the phone may have started over with another datum, or it is a mistake.
+
+        A phone that starts over sends its guide first: what was heard before that is forgotten. Without a
+        guide in between only a whole code says so, one that was another before and whose checksum fits.
+        """
+        if self._quarrels_since != self.boundary:
+            self._quarrels, self._quarrels_since = 0, self.boundary
         self._quarrels += 1
-        if self._quarrels >= _QUARRELS:
-            self.forget(self.boundary if self._older_than(self.boundary) else now)
+        if not reversed_ and self._quarrels < _QUARRELS:
+            return
+        if self._older_than(self.boundary):
+            self.forget(self.boundary)
+        elif reversed_:
+            self.forget(now)
 
     def _older_than(self, time: float) -> bool:
         halves = (half for code in self._codes.values() for half in (code.first, code.third))
