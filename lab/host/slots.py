@@ -40,7 +40,8 @@ async def slot(count: int, say: Callable[[str], None], folder: Path | None = Non
 
     A place is a lock on a file in /tmp, so it is free again however its holder died. The yielded descriptor
     may be inherited by the virtual machine, which then keeps the place as long as it lives. Whoever waits
-    holds a ticket, a locked file too, and the oldest ticket goes first.
+    holds a ticket, a locked file too, and the oldest ticket goes first; but nobody waits for who may not take
+    a place anyway, because there are too many machines for him.
 
     Args:
         count: how many virtual machines this computer runs at a time, 1 or more.
@@ -48,7 +49,7 @@ async def slot(count: int, say: Callable[[str], None], folder: Path | None = Non
         folder: where the lock files are; the system's folder for temporary files when None.
     """
     folder = folder or Path(tempfile.gettempdir())
-    with _ticket(folder) as own:
+    with _ticket(folder, count) as own:
         descriptor = _take(folder, count, own)
         if descriptor is None:
             before = len(_older(folder, own))
@@ -63,8 +64,9 @@ async def slot(count: int, say: Callable[[str], None], folder: Path | None = Non
 
 
 @contextlib.contextmanager
-def _ticket(folder: Path) -> Iterator[Path]:
-    path = folder / f"{_PREFIX}wait-{time.clock_gettime_ns(time.CLOCK_BOOTTIME):020d}-{os.getpid()}"
+def _ticket(folder: Path, count: int) -> Iterator[Path]:
+    now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    path = folder / f"{_PREFIX}wait-{now:020d}-{os.getpid()}-{count}"
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -101,9 +103,8 @@ def _locked(path: Path) -> bool:
 
 
 def _take(folder: Path, count: int, own: Path) -> int | None:
-    if _older(folder, own):
-        return None
-    for number in range(count):
+    others = max((int(path.name.rpartition("-")[2]) for path in _older(folder, own)), default=0)
+    for number in range(others, count):
         descriptor = _open(folder / f"{_PREFIX}vm-{number}.lock")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

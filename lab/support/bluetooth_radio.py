@@ -21,6 +21,7 @@ _SCAN_RESPONSES = {
 }
 """The event type of a scan response in each kind of advertising report."""
 _ACTIVE = 1  # scan type (Core specification, volume 4, part E, 7.8.10)
+_ENHANCED = 1 << 9  # LE Enhanced Connection Complete in the event mask (7.8.1)
 
 
 class Link(LocalLink):
@@ -49,9 +50,12 @@ class Link(LocalLink):
 
 
 class Radio(Controller):
-    """A controller: bumble's, but who scans actively gets scan responses, and who does not gets none.
+    """A controller: bumble's, but for two things that a kernel as its host needs.
 
-    bumble reports the advertisement a second time in their place.
+    Who scans actively gets scan responses, and who does not gets none: bumble reports the advertisement a
+    second time in their place. And a connection is told by the enhanced event, as to every host that has
+    unmasked it (Core specification, volume 4, part E, 7.7.65.10): the kernel waits for that one, and after
+    4 s without it cancels what is connected already.
     """
 
     def on_hci_le_set_extended_scan_parameters_command(
@@ -64,9 +68,28 @@ class Radio(Controller):
     def send_hci_packet(self, packet: hci.HCI_Packet) -> None:
         """Send to the host, as bumble's."""
         kind = type(packet)
-        if kind in _SCAN_RESPONSES and packet.reports[0].event_type == _SCAN_RESPONSES[kind]:
+        if isinstance(packet, hci.HCI_LE_Connection_Complete_Event) and self.le_event_mask & _ENHANCED:
+            packet = _enhanced(packet)
+        elif kind in _SCAN_RESPONSES and packet.reports[0].event_type == _SCAN_RESPONSES[kind]:
             if self.le_scan_type != _ACTIVE:
                 return
             (report,) = packet.reports
             packet = kind([dataclasses.replace(report, data=self.link.scan_response(report.address))])
         super().send_hci_packet(packet)
+
+
+def _enhanced(event: hci.HCI_LE_Connection_Complete_Event) -> hci.HCI_LE_Enhanced_Connection_Complete_Event:
+    nobody = hci.Address("00:00:00:00:00:00")
+    return hci.HCI_LE_Enhanced_Connection_Complete_Event(
+        status=event.status,
+        connection_handle=event.connection_handle,
+        role=event.role,
+        peer_address_type=event.peer_address_type,
+        peer_address=event.peer_address,
+        local_resolvable_private_address=nobody,
+        peer_resolvable_private_address=nobody,
+        connection_interval=event.connection_interval,
+        peripheral_latency=event.peripheral_latency,
+        supervision_timeout=event.supervision_timeout,
+        central_clock_accuracy=event.central_clock_accuracy,
+    )

@@ -31,6 +31,8 @@ class HomeAp:
         hidden: whether its beacons keep the name to themselves.
         channel: 1 to 13 on 2.4 GHz, 36 to 165 on 5 GHz.
         dhcp: whether it gives addresses; False is an access point that joins and then says nothing.
+        unicast_only: whether it sends what is for everybody to each other station by itself, as routers with
+            "multicast enhancement" do: nothing of what a phone broadcasts comes from it to everybody.
     """
 
     address = "192.168.77.1"
@@ -46,6 +48,7 @@ class HomeAp:
         hidden: bool = False,
         channel: int = 6,
         dhcp: bool = True,
+        unicast_only: bool = False,
     ) -> None:
         self.radio = radio
         self.namespace = namespace
@@ -55,6 +58,7 @@ class HomeAp:
         self.hidden = hidden
         self.channel = channel
         self.dhcp = dhcp
+        self.unicast_only = unicast_only
         self._folder = Path("/run/home-ap", namespace.name)
         self._hostapd: Daemon | None = None
         self._dnsmasq: Daemon | None = None
@@ -95,6 +99,7 @@ class HomeAp:
             "--log-facility=-",
         ]
         words += ["--dhcp-range=192.168.77.10,192.168.77.99,1h", "--dhcp-authoritative", "--log-dhcp"]
+        words += ["--no-ping"]  # else each new address is tried for three seconds before it is given
         words += [f"--dhcp-leasefile={self._folder / 'leases'}", "--pid-file"]
         self._dnsmasq = dnsmasq = Daemon("home-dnsmasq", words, namespace=self.namespace.name)
         dnsmasq.start(lambda: "IP range" in dnsmasq.text())
@@ -152,6 +157,7 @@ class HomeAp:
             "country_code": "US",
             "ieee80211n": 1,
             "wmm_enabled": 1,
+            "multicast_to_unicast": int(self.unicast_only),
         }
         if self.security != "open":
             fields |= {

@@ -26,6 +26,7 @@ DEVICE_PASSWORD: Final = "12345678"  # noqa: S105 - the C SDK's, which every pho
 STATE: Final = Path("/run/device-state")
 """The device's folder of what survives its process; empty when a bench begins."""
 _FREQUENCIES: Final = (2412, 2437, 2462, 5180)
+_LISTENS: Final = ("listening on", "listening to the air")
 _PYTHON: Final = os.environ.get("LAB_PYTHON", "python3")
 
 
@@ -46,6 +47,7 @@ class Device:
     Args:
         radio: The device's radio, in the root namespace.
         cloud: The cloud that it is told of.
+        method: Its --method.
         spec: More of its --hal, as "ap_sta=no".
         options: More of its command line.
     """
@@ -55,11 +57,12 @@ class Device:
         radio: Radio,
         cloud: Cloud,
         *,
+        method: str = "soft_ap",
         spec: str = "",
         options: Sequence[str] = (),
     ) -> None:
         hal = ",".join(filter(None, (f"linux:{radio.interface}", f"state={STATE}", spec)))
-        words = [_PYTHON, "-m", "qiot.samples.wifi_config_sample", "--hal", hal, "--method", "soft_ap"]
+        words = [_PYTHON, "-m", "qiot.samples.wifi_config_sample", "--hal", hal, "--method", method]
         words += [
             "-c",
             str(_identity()),
@@ -73,8 +76,8 @@ class Device:
         self._daemon = Daemon("device", [*words, *options])
 
     def start(self) -> None:
-        """Start it and wait until its access point is up and it listens."""
-        self._daemon.start(lambda: "listening on" in self.text(), 90)
+        """Start it and wait until it listens: in its access point, or to the air."""
+        self._daemon.start(lambda: any(text in self.text() for text in _LISTENS), 90)
 
     def launch(self) -> None:
         """Start it and wait for nothing."""
@@ -104,20 +107,30 @@ class Device:
 
 
 class Application:
-    """`qiot.testbed.phone softap` on a phone.
+    """`qiot.testbed.phone` on a phone.
 
     Args:
-        phone: Where it runs; in the device's access point.
+        phone: Where it runs: in the device's access point, or at home where it sends through the air.
         home: The network that it gives to the device.
         token: The token for the device.
         password: The network's password, where it is not the right one.
         app_url: The cloud's address for it, to wait until the device is bound.
+        command: Its way to the device: softap, smartconfig, esptouch2, airkiss or simpleconfig.
+        options: More of its command line.
     """
 
     def __init__(
-        self, phone: Phone, home: HomeAp, token: str, *, password: str | None = None, app_url: str = ""
+        self,
+        phone: Phone,
+        home: HomeAp,
+        token: str,
+        *,
+        password: str | None = None,
+        app_url: str = "",
+        command: str = "softap",
+        options: Sequence[str] = (),
     ) -> None:
-        words = [_PYTHON, "-m", "qiot.testbed.phone", "softap", "--json", "--token", token]
+        words = [_PYTHON, "-m", "qiot.testbed.phone", command, "--json", "--token", token, *options]
         words += ["--ssid", home.ssid.decode(), "--password", password or home.password or ""]
         self._daemon = phone.daemon("application", [*words, *(["--app-url", app_url] if app_url else [])])
 
@@ -181,14 +194,20 @@ class Provisioning:
         self._watch.start()
         self._bench.stack.callback(self._watch.join)
 
-    def device(self, *, spec: str = "", options: Sequence[str] = ()) -> Device:
+    def device(self, *, method: str = "soft_ap", spec: str = "", options: Sequence[str] = ()) -> Device:
         """The device's program, not started yet; stopped when the bench ends."""
-        device = Device(self.radio, self.cloud, spec=spec, options=options)
+        device = Device(self.radio, self.cloud, method=method, spec=spec, options=options)
         self._bench.stack.callback(device.stop)
         return device
 
     def application(
-        self, *, token: str = "", password: str | None = None, until_bound: bool = False
+        self,
+        command: str = "softap",
+        *,
+        token: str = "",
+        password: str | None = None,
+        until_bound: bool = False,
+        options: Sequence[str] = (),
     ) -> Application:
         """The phone's program, not started yet, with a new token of the cloud's where none is given."""
         url = f"{self.cloud.http_url}/app"
@@ -198,6 +217,8 @@ class Provisioning:
             token or self._token(url),
             password=password,
             app_url=url if until_bound else "",
+            command=command,
+            options=options,
         )
         self._bench.stack.callback(application.stop)
         return application

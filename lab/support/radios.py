@@ -12,6 +12,7 @@ from lab.support.waiting import until
 __all__ = ["Radio", "load_radios", "unload_radios"]
 
 _PHYS = Path("/sys/class/ieee80211")
+_DEBUG = Path("/sys/kernel/debug/ieee80211")
 _MODULE = "mac80211_hwsim"
 
 
@@ -44,6 +45,16 @@ class Radio:
     def run(self, *command: str, check: bool = True) -> str:
         """Run a program in the radio's namespace; see `programs.run`."""
         return run(command, namespace=self.namespace_name, check=check)
+
+    def place(self, *places: int) -> None:
+        """Put it where only radios that share one of the places hear it; all begin at place 0.
+
+        Args:
+            places: 0 to 31; two of them for a radio that is heard at both.
+        """
+        # mac80211_hwsim: a frame is received where the bit masks of both radios overlap.
+        group = sum(1 << place for place in set(places))
+        (_DEBUG / self.phy / "hwsim" / "group").write_text(f"{group}\n")
 
     def up(self) -> None:
         """Set the interface up."""

@@ -20,6 +20,21 @@ def lot(bench: Bench) -> Provisioning:
     return Provisioning(bench)
 
 
+def nothing_is_left(lot: Provisioning) -> None:
+    """No access point, no second interface, nothing to undo, and no program of qiot's.
+
+    But the DHCP client of a network that was kept: its lease has to be renewed, and nobody else does it.
+    """
+    shown = run(["iw", "dev"])
+    assert "type AP" not in shown
+    assert "type monitor" not in shown
+    assert shown.count("Interface") == 1, shown
+    programs = [line for line in run(["ps", "-eo", "args"]).splitlines() if "/run/qiot" in line]
+    assert not [line for line in programs if "udhcpc" not in line], programs
+    undo = STATE / f"undo-{lot.radio.interface}.json"
+    assert not undo.exists() or undo.read_text().strip() == "[]", undo.read_text()
+
+
 class ProvisioningCases:
     """Inherit and name the manager."""
 
@@ -50,20 +65,6 @@ class ProvisioningCases:
         application.stop()
         lot.phone.leave()
 
-    def nothing_is_left(self, lot: Provisioning) -> None:
-        """No access point, no second interface, nothing to undo, and no program of qiot's.
-
-        But the DHCP client of a network that was kept: its lease has to be renewed, and nobody else does it.
-        """
-        shown = run(["iw", "dev"])
-        assert "type AP" not in shown
-        assert "type monitor" not in shown
-        assert shown.count("Interface") == 1, shown
-        programs = [line for line in run(["ps", "-eo", "args"]).splitlines() if "/run/qiot" in line]
-        assert not [line for line in programs if "udhcpc" not in line], programs
-        undo = STATE / f"undo-{lot.radio.interface}.json"
-        assert not undo.exists() or undo.read_text().strip() == "[]", undo.read_text()
-
     # --- it works -----------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("spec", ["", SINGLE], ids=["ap_sta", "single"])
@@ -82,7 +83,7 @@ class ProvisioningCases:
         assert application.told("bound")
         assert device.wait() == 0
         manager.wait_for_network(lot.home.ssid)
-        self.nothing_is_left(lot)
+        nothing_is_left(lot)
 
     def bound_times(self, lot: Provisioning, times: int) -> None:
         for number in range(times):
@@ -90,7 +91,7 @@ class ProvisioningCases:
             device.start()
             self.provision(lot, device)
         assert lot.bound() == times
-        self.nothing_is_left(lot)
+        nothing_is_left(lot)
 
     # --- it does not, and says why ------------------------------------------------------------------------
 
@@ -153,7 +154,7 @@ class ProvisioningCases:
         assert any(reason in line for reason in says), line
         device.stop()
         manager.wait_for_network(EARLIER)
-        self.nothing_is_left(lot)
+        nothing_is_left(lot)
 
     @pytest.mark.usefixtures("earlier")
     @pytest.mark.duration(80)
@@ -191,7 +192,7 @@ class ProvisioningCases:
         device.wait_for("registering failed: not reachable", 120)
         assert device.wait(180) == 1
         manager.wait_for_network(EARLIER)
-        self.nothing_is_left(lot)
+        nothing_is_left(lot)
 
     @pytest.mark.parametrize(
         "point",
@@ -219,4 +220,4 @@ class ProvisioningCases:
         again = lot.device(options=["--forget"])
         again.start()
         self.provision(lot, again)
-        self.nothing_is_left(lot)
+        nothing_is_left(lot)

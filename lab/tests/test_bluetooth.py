@@ -19,7 +19,6 @@ ADAPTERS = Path("/sys/class/bluetooth")
 VALUES = [b"x", bytes(range(20))]
 
 
-@pytest.mark.smoke
 @pytest.mark.duration(15)
 async def test_both_directions(bench: Bench) -> None:
     bluez = bench.bluez()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a device that has no use for them does not load them
     from qiot.testbed.phone import PhoneResult
     from qiot.testbed.phone.air_phone import AckRules
 
-__all__ = ["AIR_METHODS", "phone_host", "provision"]
+__all__ = ["AIR_METHODS", "phone_host", "provision", "world_of"]
 
 AIR_METHODS: Final = ("smart_config", "esptouch_v2", "airkiss", "simple_config")
 """Methods whose phone sends through the air, as --method names them."""
@@ -66,7 +66,7 @@ async def provision(
     from qiot.testbed.phone import PhoneResult
     from qiot.testbed.phone.air_phone import AirPhone
 
-    world = _world_of(wifi.platform)
+    world = world_of(wifi.platform)
     phone = world.phone()
     bssid = await _join_home(world, phone, ssid)
     encoder, rules = _plan(method, ssid.encode(), Secret(password), phone=phone, bssid=bssid, keys=keys)
@@ -104,7 +104,12 @@ class _AirSink:
         self._phone.send_datagram(to, port, length)
 
 
-def _world_of(platform: Platform) -> World:
+def world_of(platform: Platform) -> World:
+    """The world that the mock lives in.
+
+    Raises:
+        ConfigurationError: It is another platform.
+    """
     from qiot.hal.mock import MockPlatform
 
     if not isinstance(platform, MockPlatform):

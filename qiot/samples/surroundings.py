@@ -14,8 +14,10 @@ from qiot.device_info import AuthMode, Cloud, DeviceInfo
 from qiot.errors import QiotError
 from qiot.log import get_logger
 from qiot.model import Secret
-from qiot.samples.air_phone import provision
+from qiot.samples.air_phone import provision, world_of
+from qiot.samples.ble_phone import provision_over_bluetooth
 from qiot.samples.options import at_local_cloud
+from qiot.samples.thing_phone import DEMO_ENTRY, METHOD, provision_thing
 
 if TYPE_CHECKING:  # a device that has no use for them does not load them
     from qiot.testbed.cloud import LocalCloud
@@ -45,7 +47,7 @@ class LocalSide:
 
         async with self._stack:
             self._cloud = await self._stack.enter_async_context(
-                LocalCloud(self._path, tls_dir=self._tls_dir())
+                LocalCloud(self._path or self._demo(), tls_dir=self._tls_dir())
             )
             self._stack = self._stack.pop_all()
         log.info(f"local cloud: registration and app at {self.cloud.http_url}, MQTT at {self.cloud.mqtt_url}")
@@ -120,6 +122,31 @@ class LocalSide:
             )
         except QiotError as error:
             return PhoneResult(error=str(error))
+
+    async def ble_phone(self, wifi: WifiConfig, method: str, *, ssid: str, password: str) -> PhoneResult:
+        """A phone that sends the credentials over the simulated Bluetooth; otherwise as `phone`."""
+        from qiot.testbed.phone import PhoneResult
+
+        world = world_of(wifi.platform)
+
+        def tell(event: Mapping[str, object]) -> None:
+            log.debug(f"phone: {event}")
+
+        try:
+            if method == METHOD:
+                mqtt_url = self.cloud.mqtt_url
+                return await provision_thing(
+                    world, ssid=ssid, password=password, mqtt_url=mqtt_url, tell=tell
+                )
+            return await provision_over_bluetooth(
+                world, method, ssid=ssid, password=password, app_url=f"{self.cloud.http_url}/app", tell=tell
+            )
+        except QiotError as error:
+            return PhoneResult(error=str(error))
+
+    def _demo(self) -> Mapping[str, object] | None:
+        """The built-in device, where it is not the local cloud's own."""
+        return DEMO_ENTRY if self._info.cloud is Cloud.RLINK else None
 
     def _tls_dir(self) -> Path | None:
         """Certificates are only needed by CERT devices, and have to outlive the run with the device's own."""

@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import ipaddress
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import attrs
@@ -22,6 +22,7 @@ from qiot.hal.registry import parse_spec
 from qiot.log import get_logger
 from qiot.model import Secret
 from qiot.samples.air_phone import AIR_METHODS, phone_host
+from qiot.samples.ble_phone import BLE_METHODS
 from qiot.samples.demo import demo
 from qiot.samples.options import (
     add_cloud_options,
@@ -34,6 +35,7 @@ from qiot.samples.options import (
 )
 from qiot.samples.report import table
 from qiot.samples.surroundings import LocalSide, give_up_with
+from qiot.samples.thing_phone import METHOD, demo_identity
 from qiot.wifi_config.keys import LENGTHS, parse_key
 from qiot.wifi_config.methods import METHODS, NOT_BUILT, parse_methods
 
@@ -43,6 +45,7 @@ _LAST_PORT = 65535
 _PLACE = "0.0.0.0:8266"
 _AIR_PLACE = "127.0.0.1:8266"
 _EVERYBODY = "255.255.255.255"
+_OVER_BLUETOOTH = (*BLE_METHODS, METHOD)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -171,15 +174,18 @@ async def run(arguments: argparse.Namespace) -> int:
     info = identity(arguments)
     local = wants_local_cloud(arguments, info)
     mock = any(parse_spec(spec).name == "mock" for spec in hal)
-    tencent = info.cloud is Cloud.TENCENT
-    phone = arguments.phone or ("sim" if mock and local and tencent else "none")
+    thing = _method_of(arguments.method, _OVER_BLUETOOTH) == METHOD
+    if thing and local and arguments.device_info is None:
+        info = demo_identity()
+    has_app = thing == (info.cloud is Cloud.RLINK)
+    phone = arguments.phone or ("sim" if mock and local and has_app else "none")
     if phone == "sim" and not local:
         raise ConfigurationError(
             "--phone sim needs the local cloud", hint="Use --phone none and a phone of your own."
         )
-    if phone == "sim" and not tencent:
+    if phone == "sim" and not has_app:
         raise ConfigurationError(
-            f"the simulated phone has no app of {info.cloud}",
+            f"the simulated phone has no app of {info.cloud} for --method {arguments.method}",
             hint="Use --phone none and a phone of your own.",
         )
     method_options = named_options(arguments.option)
@@ -246,8 +252,10 @@ async def _provision(arguments: argparse.Namespace, wifi: WifiConfig, side: Loca
 async def _with_phone(arguments: argparse.Namespace, wifi: WifiConfig, side: LocalSide) -> str:
     """Let the simulated phone do its part; what it says where it gave up before the device was done."""
     ssid, password = _home_network(arguments)
-    air = _air_method(arguments.method)
-    if air is not None:
+    air, ble = _air_method(arguments.method), _method_of(arguments.method, _OVER_BLUETOOTH)
+    if ble is not None:
+        sending = side.ble_phone(wifi, ble, ssid=ssid, password=password)
+    elif air is not None:
         host, _ = udp_place(arguments.udp or _AIR_PLACE)
         sending = side.air_phone(
             wifi, air, host=phone_host(host), ssid=ssid, password=password, keys=_keys(arguments)
@@ -269,11 +277,14 @@ async def _with_phone(arguments: argparse.Namespace, wifi: WifiConfig, side: Loc
 
 
 def _air_method(methods: str) -> str | None:
-    """The method by which the simulated phone sends through the air; None where it uses the access point."""
-    names = [each.strip().replace("-", "_").lower() for each in methods.split(",")]
-    if "soft_ap" in names or "all" in names:
-        return None
-    return next((name for name in names if name in AIR_METHODS), None)
+    """The method by which the simulated phone sends through the air; None where it does otherwise."""
+    return _method_of(methods, AIR_METHODS)
+
+
+def _method_of(methods: str, known: Container[str]) -> str | None:
+    """The first of the methods, where it is a known one; of all of them the access point's is first."""
+    first = methods.split(",", maxsplit=1)[0].strip().replace("-", "_").lower()
+    return first if first in known else None
 
 
 def _keys(arguments: argparse.Namespace) -> Mapping[str, Secret]:

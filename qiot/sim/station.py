@@ -20,6 +20,11 @@ _UNSUPPORTED: Final = frozenset({Security.WEP, Security.ENTERPRISE, Security.UNK
 
 _PHASES: Final = ("search", "associate", "handshake", "dhcp")
 
+_FEWER_CHANNELS: Final = frozenset({"US", "CA", "TW"})
+"""Where the band of 2.4 GHz ends with channel 11 (Linux wireless-regdb)."""
+_LAST_OF_FEWER: Final = 11
+_LAST_OF_2_4_GHZ: Final = 14
+
 _STRIKES_IN: Final[Mapping[Reason, str]] = {
     Reason.NO_SUCH_AP: "search",
     Reason.UNSUPPORTED_SECURITY: "search",
@@ -66,6 +71,10 @@ class Station:
         clock: The world's clock.
         delays: How long its phases take.
         faults: Joins of this station that fail, wherever it joins.
+
+    Attributes:
+        mac: Its MAC address, six octets.
+        country: Whose radio rules it keeps to, two letters; "00" hears every channel.
     """
 
     def __init__(
@@ -77,6 +86,7 @@ class Station:
         faults: Faults | None = None,
     ) -> None:
         self.mac = neighbourhood.new_mac()
+        self.country = "00"
         self._neighbourhood = neighbourhood
         self._clock = clock
         self._delays = delays or Delays()
@@ -97,7 +107,8 @@ class Station:
     async def scan(self, *, without: AccessPoint | None = None) -> Sequence[Network]:
         """The access points in reach, the strongest first; `without` is the radio's own."""
         await self._clock.sleep(self._delays.scan)
-        heard = [each.seen() for each in self._neighbourhood.access_points if each is not without]
+        in_reach = self._neighbourhood.access_points
+        heard = [each.seen() for each in in_reach if each is not without and self._may_use(each.channel)]
         return sorted(heard, key=lambda network: -network.signal)
 
     async def join(self, credentials: Credentials, timeout: float) -> IpConfig:
@@ -136,7 +147,7 @@ class Station:
         fault = self._faults.take()
         await self._phase("search", ssid, end, fault)
         access_point = self._neighbourhood.find(ssid, credentials.bssid)
-        if access_point is None:
+        if access_point is None or not self._may_use(access_point.channel):
             _fail(ssid, Reason.NO_SUCH_AP)
         if access_point.security in _UNSUPPORTED:
             _fail(ssid, Reason.UNSUPPORTED_SECURITY)
@@ -153,6 +164,10 @@ class Station:
         ip = access_point.associate(self.mac)
         self._access_point = access_point
         return ip
+
+    def _may_use(self, channel: int) -> bool:
+        fewer = self.country in _FEWER_CHANNELS
+        return not (fewer and _LAST_OF_FEWER < channel <= _LAST_OF_2_4_GHZ)
 
     async def _phase(self, phase: str, ssid: bytes, end: float, fault: Reason | None) -> None:
         strikes = fault is not None and _STRIKES_IN[fault] == phase

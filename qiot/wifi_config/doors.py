@@ -9,7 +9,7 @@ from qiot.device_info import DeviceInfo
 from qiot.errors import HalError, NotSupportedError
 from qiot.hal.contract import Capabilities, Gatt, ListenContext, Listener, Platform, Role, SoftAp, Udp, Wifi
 from qiot.log import get_logger
-from qiot.model import Offer, Peer, Reason
+from qiot.model import Offer, Peer, Reason, Step
 from qiot.wifi_config.after_join import AfterJoin
 from qiot.wifi_config.ble_codecs import codec_factory
 from qiot.wifi_config.comm_service import command_service
@@ -112,8 +112,10 @@ class Doors:
         """It is the next ones' turn; `open` makes it so."""
         self._index = (self._index + 1) % len(self._turns)
 
-    async def has_stations(self) -> bool:
-        """True where somebody is in our access point, and about to send."""
+    async def has_phone(self) -> bool:
+        """True where somebody is in our access point, or connected to a method, and about to send."""
+        if self._listeners.occupied:
+            return True
         if not self.turn.access_point:
             return False
         try:
@@ -180,6 +182,13 @@ class Doors:
 
     def _refusal(self, method: Method) -> NotSupportedError | None:
         """Why a method cannot listen here, in the platform's own words where it has some."""
+        cloud = self._identity.cloud
+        ours = method.port is None  # what a platform runs may bring what it likes
+        if ours and self._settings.goal is Step.BOUND and method.cloud != cloud:
+            return NotSupportedError(
+                f"{method.name} brings what binds to {method.cloud}, and this device belongs to {cloud}",
+                hint="Choose another method; the device's `cloud` is in its device_info.json.",
+            )
         refusal = missing_role(method, self._capabilities)
         if refusal is not None and not method.access_point:
             try:

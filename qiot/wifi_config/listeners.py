@@ -61,6 +61,11 @@ class Listeners:
         """Who listens now."""
         return frozenset(self._running)
 
+    @property
+    def occupied(self) -> bool:
+        """True where a phone is connected to one of them."""
+        return any(each.listener.occupied for each in self._running.values())
+
     async def open(self, name: str, listener: Listener) -> None:
         """Start a listener and keep reading from it; nothing happens where it is open already.
 

@@ -134,11 +134,7 @@ NOT_BUILT: Final = (
 )
 """Methods that have a name here and no row yet."""
 
-_KNOWN: Final = (
-    f"Built: {', '.join(name for name, each in METHODS.items() if each.doors)}. "
-    "Only where a chip, or the mock's script, runs it: "
-    f"{', '.join(name for name, each in METHODS.items() if not each.doors)}. Not yet: {', '.join(NOT_BUILT)}."
-)
+_KNOWN: Final = f"Built: {', '.join(METHODS)}. Not yet: {', '.join(NOT_BUILT)}."
 
 
 def parse_methods(text: str) -> Sequence[Method]:

@@ -59,7 +59,14 @@ def plan_turns(methods: Sequence[Method], capabilities: Capabilities) -> Sequenc
                 break
         else:
             turns.append(([method], needs))
-    held = [(members, roles) for members, roles in turns if Role.SNIFF in roles]
+    listening = [
+        [each for each in members if Role.SNIFF in _needs(each, capabilities)] for members, _ in turns
+    ]
+    held = [
+        (members, frozenset(role for each in members for role in _needs(each, capabilities)))
+        for members in listening
+        if members
+    ]
     planned = []
     for members, roles in turns:
         for others, needs in held:

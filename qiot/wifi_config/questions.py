@@ -27,6 +27,9 @@ log = get_logger()
 _WAITING_MAX: Final = 16
 """Questions that may wait for their answers; of one peer at most one of a kind."""
 
+_SCAN_LIMIT: Final = 15.0
+"""Seconds for one scan; phones wait 10 to 15 s for it, and all bands take about 10 s."""
+
 
 class Running(Protocol):
     """What a question may have to know of the session."""
@@ -136,7 +139,11 @@ class Questions:
         return await asyncio.shield(self._scanning)  # one scan serves all who ask meanwhile
 
     async def _scan(self) -> Sequence[Network]:
-        found = await self._session.radio.wifi.scan()
+        try:
+            async with asyncio.timeout(_SCAN_LIMIT):
+                found = await self._session.radio.wifi.scan()
+        except TimeoutError:
+            raise HalError(f"no scan result within {_SCAN_LIMIT:g} s", reason=Reason.TIMEOUT) from None
         self._seen = sorted(found, key=lambda network: -network.signal)
         return self._seen
 

@@ -230,7 +230,7 @@ class Session:
             except TimeoutError:
                 if until is not None and clock() >= until:
                     return None
-            if put_off < PROGRESS_MAX and (self._sightings.recent or await doors.has_stations()):
+            if put_off < PROGRESS_MAX and (self._sightings.recent or await doors.has_phone()):
                 put_off += 1
                 continue
             put_off = 0

@@ -323,3 +323,19 @@ async def test_stopping_while_the_doors_close_leaves_nothing_either(cloud, devic
     await wifi.stop()
     assert not device_tasks()
     assert all(is_free(where, port) for port in PORTS["simple_config"])
+
+
+@pytest.mark.parametrize(("channel", "turn"), [(6, 30.0), (11, 1.5)])
+async def test_all_methods_listen_the_air_beside_the_access_point_or_in_turn(
+    cloud, device, channel: int, turn: float
+) -> None:
+    here, platform = await cloud(), air_mock(channel=channel)
+    where, phone_at = hosts()
+    wifi = device(here, platform, udp_host=where, broadcast=phone_at, turn=turn)
+    await wifi.start("all")
+    side = AirSide(platform, phone_at)
+    sending = asyncio.create_task(side.run("airkiss", new_token(here), lambda: wifi.local[1]))
+    result = await end_of(wifi)
+    assert (result.step, result.method) == (Step.BOUND, "airkiss")
+    assert not (await sending).error
+    assert platform._radio.access_point is None

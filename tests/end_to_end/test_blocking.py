@@ -174,7 +174,8 @@ def test_nothing_was_started():
 
 def test_what_cannot_start_is_minus_one(background, host, written, tmp_path):
     given = options(background, host)
-    assert start_smartconfig(IDENTITY, **given) == -1
+    deaf = f"{given['hal']},sniff=no"
+    assert start_smartconfig(IDENTITY, **given | {"hal": deaf}) == -1
     assert "smart_config" in written.getvalue()
     assert start_wifi_config("carrier_pigeon", IDENTITY, **given) == -1
     assert "carrier_pigeon" in written.getvalue()

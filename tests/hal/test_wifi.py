@@ -468,3 +468,26 @@ async def test_one_verb_at_a_time(platform: MockPlatform, clock: ManualClock) ->
 async def test_a_join_needs_a_name(platform: MockPlatform, ssid: bytes | None) -> None:
     with pytest.raises(HalError):
         await platform.port(Wifi).join(Credentials(ssid=ssid, password=Secret("")), TIMEOUT)
+
+
+async def test_in_some_countries_the_band_ends_with_channel_11() -> None:
+    world = World([HomeNetwork(b"Far", Secret(PASSWORD), channel=13)])
+    platform = MockPlatform(parse_spec("mock"), world)
+    wifi = platform.port(Wifi)
+    assert [each.channel for each in await wifi.scan()] == [13]
+    await wifi.set_country("us")
+    assert not await wifi.scan()
+    with pytest.raises(JoinError) as refused:
+        await wifi.join(credentials("Far"), TIMEOUT)
+    assert refused.value.reason is Reason.NO_SUCH_AP
+    await wifi.set_country("DE")
+    assert (await wifi.join(credentials("Far"), TIMEOUT)).address
+    await platform.close()
+
+
+async def test_what_is_no_country_is_refused() -> None:
+    platform = MockPlatform(parse_spec("mock"), World())
+    with pytest.raises(HalError, match="no country") as refused:
+        await platform.port(Wifi).set_country("USA")
+    assert refused.value.reason is Reason.CONFIGURATION
+    await platform.close()

@@ -231,6 +231,22 @@ async def test_places_are_given_in_turn(tmp_path: Path) -> None:
     assert tickets(tmp_path) == []
 
 
+async def test_who_waits_for_few_places_keeps_nobody_from_the_others(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    async def modest() -> None:
+        async with slot(1, said.append, tmp_path):
+            pass
+
+    async with slot(1, said.append, tmp_path):
+        waiting = asyncio.create_task(modest())
+        await asyncio.sleep(0)
+        async with asyncio.timeout(60), slot(2, said.append, tmp_path):
+            assert not waiting.done()
+    await asyncio.wait_for(waiting, 60)
+    assert tickets(tmp_path) == []
+
+
 class Guest:
     """Writes what a guest would write, under a clock of its own."""
 

@@ -106,6 +106,15 @@ async def test_a_phone_of_the_air_needs_no_options_either(tmp_path, number, meth
     assert "key-of-own" not in out
 
 
+@pytest.mark.parametrize("method", ["blufi", "bt_combo", "llsync", "thing"])
+async def test_a_phone_with_bluetooth_needs_no_options_either(tmp_path, method):
+    code, out, err = await run(SAMPLE, "--method", method, *ANY_PORT, folder=tmp_path)
+    assert (code, err) == (0, "")
+    assert _table(out)[-1] == "bound"
+    _assert_in_order(out, ("is advertised", "connected", "wifi_sta_connect success", "Device bind success!"))
+    assert PASSWORD not in out
+
+
 async def test_json_log_has_nothing_but_objects(tmp_path):
     code, out, err = await run(SAMPLE, *ANY_PORT, "--log", "json", folder=tmp_path)
     assert (code, err) == (0, "")
@@ -211,7 +220,6 @@ async def test_a_placeholder_secret_without_registration(tmp_path, identity):
         (("--mqtt-url", "http://127.0.0.1"), "no MQTT URL"),
         (("-c", "nowhere.json"), "no such file"),
         (("--hal", "mock,sniff=no", "--method", "smart_config"), "smart_config: the mock hears it nowhere"),
-        (("--method", "bt_combo"), "bt_combo: the mock hears it nowhere"),
         (("--method", "airkiss", "--airkiss-key", "hex:nonsense"), "no hexadecimal digits"),
         (("--method", "smart_config", "--esptouch-key", "short"), "must have 16"),
         (("--method", "soft_ap", "--pin", ""), "pin has 0 octets"),

@@ -10,6 +10,7 @@ import pytest
 from qiot.errors import ConfigurationError, HalError, MediumError
 from qiot.hal.contract import Frame, FrameFilter, ListenContext, Sniffer
 from qiot.model import Event, Outcome, Reason, Secret, Step
+from qiot.protocols.air.observation import Direction
 from qiot.protocols.air.results import Progress
 from qiot.protocols.base import Seen
 from qiot.wifi_config.drivers.air import AirWatch
@@ -37,6 +38,9 @@ class FakeSniffer(Sniffer):
         self.start_errors: list[HalError] = []
         self.frames: asyncio.Queue[Sequence[Frame] | HalError] = asyncio.Queue()
         self.hopped = asyncio.Event()
+        self.starting = asyncio.Event()
+        self.may_start = asyncio.Event()
+        self.may_start.set()
 
     async def channels(self) -> Sequence[int]:
         return self.has
@@ -45,6 +49,9 @@ class FakeSniffer(Sniffer):
         if self.start_errors:
             raise self.start_errors.pop(0)
         assert not self.up, "started twice"
+        if not self.may_start.is_set():
+            self.starting.set()
+            await self.may_start.wait()
         assert "data" in wanted.kinds
         self.starts += 1
         self.up = True
@@ -122,6 +129,38 @@ async def test_a_join_gets_the_radio_and_the_next_listening_takes_it_back(three)
     assert await sniffer.hops(1)
 
 
+@pytest.mark.parametrize("then", ["listens", "joins", "joins and listens", "stops"])
+async def test_a_radio_that_is_slow_to_come_back_is_waited_for_though_nobody_reports_so_long(
+    three, then: str
+) -> None:
+    sniffer = FakeSniffer()
+    smart, _, _ = three(sniffer)
+    await smart.start(CONTEXT)
+    await smart.tell(started(Step.JOINING))
+    sniffer.may_start.clear()
+    report = asyncio.create_task(smart.tell(started(Step.LISTENING)))
+    async with asyncio.timeout(PATIENCE):
+        await sniffer.starting.wait()
+    report.cancel()  # as the session does, which waits for a report only so long
+    impatient = []
+    if then == "stops":
+        impatient.append(asyncio.create_task(smart.stop()))
+    if then.startswith("joins"):
+        impatient.append(asyncio.create_task(smart.tell(started(Step.JOINING))))
+    await asyncio.wait([report, *impatient], timeout=0.01)
+    for each in impatient:
+        each.cancel()
+    if then == "joins and listens":
+        impatient.append(asyncio.create_task(smart.tell(started(Step.LISTENING))))
+    sniffer.may_start.set()
+    await asyncio.wait([report, *impatient])
+    resuming = smart._watch._resuming
+    assert resuming is not None
+    await asyncio.wait_for(asyncio.shield(resuming), PATIENCE)
+    assert sniffer.up is then.endswith("listens")
+    assert smart._watch.listening is sniffer.up
+
+
 async def test_a_sniffer_that_does_not_come_back_ends_the_methods(three) -> None:
     sniffer = FakeSniffer()
     smart, kiss, _ = three(sniffer)
@@ -149,6 +188,20 @@ async def test_a_radio_that_goes_away_ends_every_method_and_leaves_nothing(three
     await smart.stop()
     await kiss.stop()
     assert not sniffer.up
+
+
+async def test_a_platform_that_closes_tells_everybody_and_gives_the_radio_back(three) -> None:
+    sniffer = FakeSniffer()
+    smart, kiss, _ = three(sniffer)
+    await smart.start(CONTEXT)
+    await kiss.start(CONTEXT)
+    reading = asyncio.create_task(kiss.read())
+    await smart._watch.shut()
+    assert not sniffer.up
+    with pytest.raises(HalError) as error:
+        await asyncio.wait_for(reading, PATIENCE)
+    assert error.value.reason is Reason.STOPPED
+    await smart._watch.shut()
 
 
 async def test_a_start_that_fails_leaves_nothing_and_may_be_repeated(three) -> None:
@@ -246,6 +299,14 @@ def test_it_is_said_what_was_seen_and_what_is_missing() -> None:
     text = explain(progress())
     for part in ("guide heard", "channel 6", "missing: octet 3, octet 4", "2 wrong checksums"):
         assert part in text
+
+
+def test_it_is_said_which_half_of_the_way_is_missing_but_not_too_soon() -> None:
+    one = {"directions": frozenset({Direction.TO_AP})}
+    assert "router does not send it on" in explain(progress(frames=500, **one))
+    assert "router" not in explain(progress(frames=50, **one))
+    other = {"directions": frozenset({Direction.FROM_AP})}
+    assert "only from the router" in explain(progress(frames=500, **other))
 
 
 def test_reports_are_rare_and_the_last_one_is_never_left_out() -> None:

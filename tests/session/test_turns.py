@@ -33,6 +33,17 @@ def test_beside_an_access_point_on_its_channel_the_air_has_turns_of_its_own_besi
     assert turns(roles(Role.ACCESS_POINT), roles(Role.SNIFF), both) == [{"soft_ap"} | AIR, AIR]
 
 
+def test_what_the_air_brings_beside_an_access_point_are_its_own_methods_only() -> None:
+    """Those that are in the same turn by another radio, such as Bluetooth, have theirs already."""
+    air_or_ap = (roles(Role.ACCESS_POINT, Role.BLE), roles(Role.SNIFF, Role.BLE))
+    both = roles(Role.ACCESS_POINT, Role.SNIFF, Role.BLE, same_channel=True)
+    planned = plan_turns(parse_methods("all"), Capabilities((*air_or_ap, both)))
+    names = [{method.name for method in turn.methods} for turn in planned]
+    bluetooth = {"bt_combo", "blufi", "llsync", "thing"}
+    assert names[0] == {"soft_ap", "bt_combo"} | AIR
+    assert [len(each & bluetooth) for each in names] == [1, 1, 1, 1]
+
+
 def test_two_radios_listen_to_everything_at_once() -> None:
     assert turns(roles(Role.ACCESS_POINT, Role.SNIFF)) == [{"soft_ap"} | AIR]
 

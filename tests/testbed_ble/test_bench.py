@@ -9,6 +9,7 @@ from collections import deque
 import pytest
 
 from qiot.errors import ConfigurationError
+from qiot.protocols.ble.thing_frames import frames
 from qiot.testbed.ble.__main__ import main
 from qiot.testbed.ble.bench import Bench, make_bench
 from qiot.testbed.ble.codecs import PROTOCOLS
@@ -182,9 +183,11 @@ def through_each_other(protocol: str, device_config: dict, phone_config: dict, m
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
 @pytest.mark.parametrize("mtu", [128, 247])
 def test_both_sides_through_each_other(protocol, mtu):
-    device_out, phone_out = through_each_other(
-        protocol, {"random": 1}, {"random": 2, "phone": PHONES[protocol]}, mtu
-    )
+    config: dict = {"random": 1}
+    if protocol == "blufi":
+        config["identity"] = {"product_id": "L4WG9V9M2M", "device_name": "TEST2"}
+    phone = {"random": 2, "phone": PHONES[protocol]}
+    device_out, phone_out = through_each_other(protocol, config, phone, mtu)
     assert "bound" in [line["tell"].get("step") for line in device_out if "tell" in line]
     last = [line["tell"] for line in phone_out if line.get("tell", {}).get("last")]
     assert len(last) == 1
@@ -308,7 +311,8 @@ def test_refused_input_is_shown():
     [
         ([], "JSON object"),
         ({"phon": {}}, "phon is not known"),
-        ({"identity": {"productId": "x"}}, "identity.productId is not known"),
+        ({"identity": {"model": "x"}}, "identity.model is not known here; what is: device_name, product_id"),
+        ({"identity": {"productId": "x", "product_id": "x"}}, "product_id and productId are the same"),
         ({"identity": 7}, "identity: must be a JSON object"),
         ({"options": {"dialect": "v4"}}, "options.dialect is 'v4', not one of v1, v2, v3"),
         ({"options": {"version": "1"}}, "options.version"),
@@ -321,8 +325,8 @@ def test_refused_input_is_shown():
         ({"networks": [{"ssid": "x", "ssid_hex": "00"}]}, "both given"),
         ({"networks": [{"bssid": "1"}]}, "no address"),
         ({"networks": "bad luck"}, "networks is 'bad luck'"),
-        ({"log": "x"}, "log is no list"),
-        ({"log": [1]}, "log is no list of strings"),
+        ({"log": 7}, "log is neither"),
+        ({"log": [1]}, "log is neither a string nor a list of strings"),
         ({"random": "xyz"}, "random is neither"),
         ({"random": True}, "random is neither"),
         ({"clock": {"start": float("nan")}}, "clock.start is no number"),
@@ -358,6 +362,89 @@ def test_bad_configurations(config, text):
 def test_bad_phones(protocol, phone, text):
     with pytest.raises(ConfigurationError, match=text):
         make_bench(protocol, "phone", {"phone": phone}, print)
+
+
+def test_spellings_that_mean_the_same():
+    lines = [
+        {"event": "connect"},
+        {"event": "mtu", "mtu": 64},
+        {"event": "subscribe", "char": "0000FF02-0000-1000-8000-00805F9B34FB"},
+        {"char": "FF01", "hex": "0x1C00000000"},
+        {"char": "0000ff01-0000-1000-8000-00805f9b34fb", "hex": "09:00:01:01:41"},
+        {"char": "0xFF01", "hex": "0C 00 02 00"},
+        {"char": "ff01", "hex": "15000320" + "39" * 32},
+    ]
+    strange = play(
+        "btcombo",
+        "device",
+        lines,
+        Identity={"productId": "P", "deviceName": "D"},
+        options={"Dialect": "V1"},
+        wifi="OK",
+        bind={"result": "TOKEN_NO_REPLY", "code": 5},
+        phone={"ssid": "the other side's"},
+        atEnd="stop",
+    )
+    usual = play(
+        "btcombo",
+        "device",
+        [
+            {"event": "connected"},
+            {"event": "mtu", "size": 64},
+            {"event": "subscribed", "char": "ff02"},
+            *values(["1c00000000", "090001" + "0141", "0c000200", lines[-1]["hex"]], "ff01"),
+        ],
+        identity={"product_id": "P", "device_name": "D"},
+        options={"dialect": "v1"},
+        wifi="ok",
+        bind={"result": "token not answered", "code": 5},
+        at_end="stop",
+    )
+    assert strange == usual
+    assert b'"status":5' in bytes.fromhex("".join(octets(usual)[2:]))
+
+
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+def test_a_device_whose_link_was_not_announced_answers_all_the_same(protocol):
+    first = {"blufi": "1c000000", "btcombo": "1c00000000", "llsync": "e0", "thing": None}[protocol]
+    if first is None:
+        first = frames(b'{"type":"device.information.get","ts":5}')[0].hex()
+    made, out = bench(protocol, "device")
+    made.line(json.dumps({"char": PROTOCOLS[protocol].write, "hex": first}))
+    assert octets(out)
+
+
+def test_what_a_bench_says_of_itself_is_passed_over_and_a_wrong_characteristic_is_told():
+    made, out = bench("btcombo", "device")
+    for line in ({"offer": {}}, {"tell": {}, "peer": "x"}, {"seen": "x"}, {"drop": {}}, {"error": "x"}):
+        made.line(json.dumps(line))
+    assert out == []
+    made.line(json.dumps({"char": "ff02", "hex": "1c00000000"}))
+    assert out == [{"error": "ff02 is not what this side is given; that is ff01"}]
+
+
+def test_one_configuration_serves_both_sides():
+    config = {
+        "identity": {"product_id": "P", "device_name": "D"},
+        "networks": [{"ssid": "x", "rssi": -40, "security": True}],
+        "log": "a line",
+        "wifi": "ok",
+        "clock": 1721192794,
+        "phone": {"ssid": "x", "password": PASSWORD, "token": TOKEN},
+    }
+    for side in ("device", "phone"):
+        make_bench("btcombo", side, config, print)
+
+
+def test_a_blufi_device_without_an_identity_sends_no_bind_result():
+    token = b'{"cmdType":3,"token":"T"}'
+    frames = ["09000001" + "41", "0c000100", (bytes((0x4D, 0, 2, len(token))) + token).hex()]
+    said = [
+        octets(play("blufi", "device", values(frames, "ff01"), **config))
+        for config in ({}, {"identity": {"product_id": "P", "device_name": "D"}})
+    ]
+    assert [text[:2] for text in said[0]] == ["3d"]
+    assert {text[:2] for text in said[1]} == {"3d", "4d"}
 
 
 def test_bad_keys():
@@ -414,6 +501,14 @@ def test_the_program(monkeypatch, tmp_path, capsys):
     text = '{"event": "connected"}\n{"char": "ff01", "hex": "1c00000000"}\n'
     assert run(monkeypatch, tmp_path, text, "btcombo", "--side", "device", config={}) == 0
     assert capsys.readouterr().out == '{"char": "ff02", "hex": "410400020102"}\n'
+
+
+@pytest.mark.parametrize("name", ["btcombo", "BT-Combo", "bt_combo"])
+def test_the_protocol_s_names_and_files_of_windows(monkeypatch, tmp_path, capsys, name):
+    text = '\ufeff{"char": "ff01", "hex": "1c00000000"}\r\n'
+    config = '\ufeff{"options": {"dialect": "v1"}}'
+    assert run(monkeypatch, tmp_path, text, name, "--side", "device", config=config) == 0
+    assert capsys.readouterr().out == '{"char": "ff02", "hex": "1d04000100"}\n'
 
 
 @pytest.mark.parametrize(("config", "text"), [("{", "no JSON"), ({"x": 1}, "x is not known here")])

@@ -63,6 +63,11 @@ class Listener(abc.ABC):
         """Return when every repeat that `tell` began has gone out. The session bounds the wait."""
         return
 
+    @property
+    def occupied(self) -> bool:
+        """True while a phone is connected, on media that have connections; its turn is not cut short then."""
+        return False
+
     @abc.abstractmethod
     async def stop(self) -> None:
         """Stop listening. Idempotent, safe after a failed start."""

@@ -189,12 +189,13 @@ def _devices() -> Iterator[Iterable[Any]]:
     if backend is None:
         raise NotSupportedError("USB cannot be looked at: there is no libusb", hint=_INSTALL)
     try:
-        yield usb.core.find(find_all=True, backend=backend)
+        found: Any = usb.core.find(find_all=True, backend=backend)
+        yield found
     except usb.core.USBError as error:
         raise NotSupportedError(f"USB cannot be looked at: {error}", hint=_INSTALL) from None
     finally:
         # pyusb would keep libusb's descriptors for as long as the process runs.
-        vars(libusb)["_lib_object"] = None
+        libusb.__dict__["_lib_object"] = None
         backend.finalize()
 
 

@@ -87,15 +87,15 @@ class Wireless:
         self._soft_ap = LinuxSoftAp(self._radio, self._access_point, self._beside_station, neighbourhood)
         self._wifi = LinuxWifi(self._radio, self._station, neighbourhood, self._soft_ap)
         self._sniffer = RadioSniffer(self._radio)
-        watch = AirWatch(self._sniffer, self._wifi)
+        self._watch = AirWatch(self._sniffer, self._wifi)
         self.ports: Mapping[type, object] = {
             Wifi: self._wifi,
             SoftAp: self._soft_ap,
             Sniffer: self._sniffer,
             Injector: RadioInjector(self._sniffer),
-            SmartConfig: LinuxSmartConfig(watch),
-            AirKiss: LinuxAirKiss(watch),
-            SimpleConfig: LinuxSimpleConfig(watch),
+            SmartConfig: LinuxSmartConfig(self._watch),
+            AirKiss: LinuxAirKiss(self._watch),
+            SimpleConfig: LinuxSimpleConfig(self._watch),
         }
 
     async def capabilities(self) -> Capabilities:
@@ -126,6 +126,7 @@ class Wireless:
         """Stop everything and give the radio back."""
         failure: Exception | None = None
         for closing in (
+            self._watch.shut,
             self._sniffer.stop,
             self._soft_ap.stop,
             *(each.station.close for each in self._managers),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from typing import Final
 
 from qiot.errors import HalError, JoinError, StorageError
 from qiot.hal.contract import Slot, Storage, Wifi, WifiStatus
@@ -15,6 +17,8 @@ from qiot.sim.wifi import AccessPoint
 __all__ = ["MockWifi"]
 
 log = get_logger()
+
+_COUNTRY: Final = re.compile(r"[A-Za-z]{2}|00")
 
 
 class MockWifi(Wifi):
@@ -35,6 +39,20 @@ class MockWifi(Wifi):
     async def address(self) -> str:
         """The simulated station's MAC address."""
         return self._radio.station.mac.hex(":").upper()
+
+    async def set_country(self, code: str) -> None:
+        """Keep to a country's rules: in some, channels 12 to 14 are neither scanned nor joined.
+
+        Raises:
+            HalError: CONFIGURATION: no two letters.
+        """
+        if not _COUNTRY.fullmatch(code):
+            raise HalError(
+                f"{code!r} is no country",
+                reason=Reason.CONFIGURATION,
+                hint="Give two letters of ISO 3166-1, such as DE.",
+            )
+        self._radio.station.country = code.upper()
 
     async def scan(self) -> Sequence[Network]:
         """The access points in reach, the strongest first, without the device's own."""

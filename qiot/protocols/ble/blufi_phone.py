@@ -19,6 +19,7 @@ from qiot.protocols.ble.blufi_wire import (
     Data,
     Report,
     StaState,
+    name_of,
     parse_networks,
     reason_of,
 )
@@ -425,7 +426,9 @@ class BluFiPhone:
 
     def _write(self, frames: Sequence[bytes]) -> list[Output]:
         peer = self._peer
-        return [] if peer is None else [Send(WRITE, frame, peer, confirm=True) for frame in frames]
+        if peer is None:
+            return []
+        return [Send(WRITE, frame, peer, confirm=True, label=name_of(frame[0])) for frame in frames]
 
     def _fail(self, reason: Reason, text: str, code: int | None = None) -> list[Output]:
         step = {"token": Step.BINDING, "join": Step.JOINING}.get(self._step, Step.CONNECTING)

@@ -97,16 +97,21 @@ def _check(group: Group, version: Version) -> None:
 
 
 def _fields(data: bytes) -> tuple[int, int, int]:
+    """p, g and the public value, which has no more octets than p (mbed TLS, mbedtls_dhm_read_public)."""
     numbers: list[int] = []
+    sizes: list[int] = []
     start = 0
     for _ in range(3):
         end = start + 2 + int.from_bytes(data[start : start + 2], "big")
         if end > len(data) or end == start + 2:
             raise ProtocolError("p, g or public value is missing", code=ErrorCode.READ_PARAMETERS)
         numbers.append(int.from_bytes(data[start + 2 : end], "big"))
+        sizes.append(end - start - 2)
         start = end
     if start != len(data):
         raise ProtocolError("octets follow the public value", code=ErrorCode.READ_PARAMETERS)
+    if sizes[2] > sizes[0]:
+        raise ProtocolError("the public value is longer than the prime", code=ErrorCode.READ_PARAMETERS)
     return numbers[0], numbers[1], numbers[2]
 
 

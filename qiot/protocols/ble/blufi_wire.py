@@ -22,6 +22,7 @@ __all__ = [
     "StaState",
     "blufi_profile",
     "end_reason",
+    "name_of",
     "reason_of",
 ]
 
@@ -106,6 +107,14 @@ class Data(enum.IntEnum):
     NETWORKS = type_byte(DATA, 0x11)
     ERROR = type_byte(DATA, 0x12)
     CUSTOM = type_byte(DATA, 0x13)
+
+
+_NAMES: Final = {int(each): each.name.lower().replace("_", " ") for each in (*Control, *Data)}
+
+
+def name_of(type_: int) -> str:
+    """What a frame of this type is called, for those who watch: "ssid", "op mode"."""
+    return _NAMES.get(type_, f"type {type_:02x}")
 
 
 ACCESS_POINT: Final = range(Data.AP_SSID, Data.AP_CHANNEL + 1)

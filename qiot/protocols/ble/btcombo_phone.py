@@ -41,6 +41,14 @@ _ROOM: Final = 255
 _V3: Final = 0x0200
 _V1_NUMBER: Final = 1
 _VERSION_OCTETS: Final = 2
+_NAMES: Final = {
+    ACK: "ack",
+    OP_MODE: "Wi-Fi mode",
+    BSSID: "BSSID",
+    SSID: "SSID",
+    PASSWORD: "password",
+    CONNECT: "connect",
+}
 _MORE_LINES: Final = 0.5
 """Seconds after a line of v1's log in which another may come."""
 
@@ -280,7 +288,17 @@ class BtComboPhone:
 
     def _write(self, frames: Sequence[bytes]) -> list[Output]:
         peer = self._peer
-        return [] if peer is None else [Send(WRITE, frame, peer, confirm=True) for frame in frames]
+        if peer is None:
+            return []
+        return [Send(WRITE, frame, peer, confirm=True, label=self._name_of(frame[0])) for frame in frames]
+
+    def _name_of(self, type_: int) -> str:
+        """What a frame is called, for those who watch."""
+        if type_ == PROBE:
+            return "probe" if self._step == "probe" else "log query"
+        if type_ == self._dialect.token:
+            return "token" if self._step in ("join", "bind") else "log query"
+        return _NAMES.get(type_, f"type {type_:02x}")
 
     # --- time -------------------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ from qiot.protocols.base import (
     Seen,
     Send,
 )
-from qiot.protocols.ble.links import Links
+from qiot.protocols.ble.links import LINKS_MAX, Links
 from qiot.protocols.ble.thing_frames import (
     CHUNK_MAX,
     COMMAND,
@@ -111,6 +111,9 @@ _ACTION_FAILED: Final[Mapping[BleAction, Code]] = {
 }
 
 
+_Wish: TypeAlias = tuple[Credentials | None, Grant | None]
+
+
 @attrs.define
 class _Link:
     """One phone.
@@ -130,7 +133,7 @@ class _Link:
     att: int | None = None
     parts: Assembler = attrs.field(factory=Assembler)
     message_id: str = ""
-    request: tuple[Credentials | None, Grant | None] | None = None
+    request: _Wish | None = None
     ble: bool = False
     reported: list[Code] = attrs.field(factory=list)
     scan_id: str = ""
@@ -194,8 +197,13 @@ class ThingDevice:
         self._typed = style == "protco"
         self._random, self._wall = random, wall
         self._bound = bound
-        self._owner: tuple[Credentials | None, Grant | None] | None = None
+        self._owner: _Wish | None = None
         """The request that bound it, in this run."""
+        self._wishes: dict[tuple[str, str], tuple[_Wish, list[Code]]] = {}
+        """The newest request of each phone, by method and address, and the codes that belong to it.
+
+        Phones lose their link in the middle; the device may be bound meanwhile.
+        """
         self._links: Links[_Link] = Links(_Link)
 
     @property
@@ -268,19 +276,42 @@ class ThingDevice:
         wish = (self._named(request.credentials, link), request.grant)
         if self._bound and not request.force:
             return self._owned(wish, request.ble, peer, link)
-        if wish != link.request:
-            link.reported = []
-        again = list(link.reported)
         link.request, link.ble = wish, request.ble is not None
+        link.reported = self._remember(peer, wish)
+        again = list(link.reported)
         outputs = [*self._accepted(peer, link)]
         for code in again:
             outputs += self._status(code, _TEXTS.get(code, ""), peer, link)
         reached = Step.LISTENING if wish[0] is not None else Step.BINDING if link.ble else Step.JOINED
         return [*outputs, Offer(peer, wish[0], wish[1], reached)]
 
+    def _remember(self, peer: Peer, wish: _Wish) -> list[Code]:
+        """The codes that were said of this request, or would have been; none where it is a new one."""
+        known = self._wishes.pop((peer.method, peer.address), None)
+        while len(self._wishes) >= LINKS_MAX:
+            del self._wishes[next(iter(self._wishes))]
+        codes = known[1] if known is not None and known[0] == wish else []
+        self._wishes[peer.method, peer.address] = wish, codes
+        return codes
+
+    def _follow(self, event: Event, peer: Peer) -> None:
+        """Note of a phone's request what nobody could be told, for its link is lost."""
+        key = peer.method, peer.address
+        known = self._wishes.get(key)
+        if known is None:
+            return
+        wish, codes = known
+        match event.step, event.outcome:
+            case _, Outcome.FAILED:
+                del self._wishes[key]
+            case Step.JOINING, Outcome.OK if _is_of(event, wish[0]) and Code.GOT_IP not in codes:
+                codes.append(Code.GOT_IP)
+            case Step.BOUND, Outcome.OK:
+                self._owner = wish
+
     def _owned(
         self,
-        wish: tuple[Credentials | None, Grant | None],
+        wish: _Wish,
         ble: BleAction | None,
         peer: Peer,
         link: _Link,
@@ -319,12 +350,14 @@ class ThingDevice:
             if link.request is not None:
                 outputs += self._event(news, link.request, peer, link)
         if news.step is Step.BOUND and news.outcome is Outcome.OK:
-            self._bound = True
+            self._bound, self._owner = True, None
+        if news.peer is not None:
+            self._follow(news, news.peer)
+        if (news.step, news.outcome) in ((Step.BOUND, Outcome.OK), (Step.FAILED, Outcome.FAILED)):
+            self._wishes = {}
         return outputs
 
-    def _event(
-        self, event: Event, wish: tuple[Credentials | None, Grant | None], peer: Peer, link: _Link
-    ) -> Sequence[Output]:
+    def _event(self, event: Event, wish: _Wish, peer: Peer, link: _Link) -> Sequence[Output]:
         match event.step, event.outcome:
             case Step.JOINING, Outcome.OK if _is_of(event, wish[0]):
                 return self._report(Code.GOT_IP, peer, link)
@@ -334,7 +367,7 @@ class ThingDevice:
                 outputs = [*self._binding(event, peer, link)]
                 if not link.ble:
                     outputs += self._report(Code.SERVER_OK, peer, link)
-                self._owner, link.request = wish, None
+                link.request = None
                 return outputs
             case Step.JOINED, Outcome.OK if wish[1] is not None:
                 return self._failed(Code.SERVER_FAILED, "this device has no cloud to bind to", peer, link)

@@ -225,7 +225,7 @@ def _credentials(data: Mapping[str, object]) -> Credentials | None:
 def _grant(data: Mapping[str, object], *, force: bool) -> Grant | None:
     texts = {name: _text(data, name) for name in _TEXTS}
     bind_id, endpoint, tls = _text(data, "bid"), _endpoint(data), _port(data, "mqttSslPort")
-    params = {name: text for name, text in {"bid": bind_id, **texts}.items() if text}
+    params = {name: text for name, text in texts.items() if text}
     if tls is not None:
         params["mqttSslPort"] = str(tls)
     if isinstance(data.get("ble"), str):

@@ -17,12 +17,17 @@ from qiot.testbed.ble.codecs import PROTOCOLS, SIDES, Side
 __all__ = ["main"]
 
 
+def _protocol(text: str) -> str:
+    """The protocol's name here: methods are called bt_combo, and the vendor's thing.network."""
+    return text.lower().replace("_", "").replace("-", "").removesuffix(".network")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m qiot.testbed.ble",
         description="Play one side of a Bluetooth protocol, JSON lines in and out (docs/ble_bench.md).",
     )
-    parser.add_argument("protocol", choices=sorted(PROTOCOLS), help="what is spoken")
+    parser.add_argument("protocol", type=_protocol, choices=sorted(PROTOCOLS), help="what is spoken")
     parser.add_argument("--side", choices=SIDES, required=True, help="which side this is")
     parser.add_argument("--config", type=Path, metavar="FILE", help="what it knows and does, JSON")
     return parser
@@ -32,7 +37,7 @@ def _config(path: Path | None) -> object:
     if path is None:
         return {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -42,7 +47,7 @@ def _config(path: Path | None) -> object:
 def _play(bench: Bench) -> None:
     for number, text in enumerate(sys.stdin, 1):
         try:
-            bench.line(text)
+            bench.line(text.removeprefix("\ufeff"))
         except ConfigurationError as error:
             raise ConfigurationError(f"line {number}: {error}") from error
     bench.end()

@@ -22,6 +22,9 @@ _TICKS_MAX: Final = 100_000
 """Deadlines in one stretch of time; more are a codec that does not come to rest."""
 _RUN_MAX: Final = 3600.0
 """Seconds that "run" goes on after the end of the input."""
+_OF_PHONES: Final = ("phone",)
+_OF_DEVICES: Final = ("identity", "options", "wifi", "bind", "networks", "log", "errors", "unbind", "reset")
+"""What the other side has in a configuration that serves both."""
 
 
 class Bench:
@@ -33,6 +36,7 @@ class Bench:
         clock: Time.
         show: How things are shown.
         write: Gets every line that comes out.
+        takes: The characteristic whose values this side is given.
         notify: The characteristic that a phone listens to.
         step: Seconds that pass before each line of input.
         at_end: Seconds that pass after the last one.
@@ -46,6 +50,7 @@ class Bench:
         clock: Clock,
         show: Show,
         write: Callable[[str], None],
+        takes: str,
         notify: str,
         step: float,
         at_end: float,
@@ -55,6 +60,7 @@ class Bench:
         self._clock = clock
         self._show = show
         self._write = write
+        self._takes = takes
         self._notify = notify
         self._step = step
         self._at_end = at_end
@@ -71,7 +77,9 @@ class Bench:
         if line is None:
             return
         self._pass(self._when(line))
-        if line.data is not None:
+        if line.port not in ("", self._takes):
+            self._say({"error": f"{line.port} is not what this side is given; that is {self._takes}"})
+        elif line.data is not None:
             self._carry_out(
                 lambda: self._codec.feed(line.port, line.data or b"", self._peer(line), self._clock.now)
             )
@@ -150,10 +158,7 @@ def make_bench(protocol: str, side: Side, config: object, write: Callable[[str],
     """
     fields = Fields(config, "")
     entry = PROTOCOLS[protocol]
-    times = fields.inner("clock")
-    clock = Clock(times.number("start", 0.0), times.number("wall", 0.0))
-    step = times.number("step", 0.0)
-    times.end()
+    clock, step = _clock(fields)
     peer = fields.inner("peer")
     default = Peer(
         peer.text("method", protocol),
@@ -167,12 +172,27 @@ def make_bench(protocol: str, side: Side, config: object, write: Callable[[str],
         clock=clock,
         show=Show(fields.boolean("show_secrets", default=False), default),
         write=write,
+        takes=entry.write if side == "device" else entry.notify,
         notify=entry.notify,
         step=step,
         at_end=_at_end(fields),
     )
+    for key in _OF_PHONES if side == "device" else _OF_DEVICES:
+        fields.raw(key)
     fields.end()
     return bench
+
+
+def _clock(fields: Fields) -> tuple[Clock, float]:
+    """`clock`, and how much passes before each line; a number alone is the time of day."""
+    value = fields.raw("clock", {})
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = {"wall": value}
+    times = Fields(value, "clock")
+    clock = Clock(times.number("start", 0.0), times.number("wall", 0.0))
+    step = times.number("step", 0.0)
+    times.end()
+    return clock, step
 
 
 def _at_end(fields: Fields) -> float:

@@ -46,11 +46,13 @@ class Protocol:
     Attributes:
         device: Builds the device's side.
         phone: Builds the phone's side.
+        write: The characteristic that a phone writes to.
         notify: The characteristic that a phone listens to.
     """
 
     device: Build
     phone: Build
+    write: str
     notify: str
 
 
@@ -143,7 +145,8 @@ def _answer(fields: Fields) -> Callable[[bytes], bytes | None] | None:
 
 def _blufi_device(fields: Fields, random: Random, clock: Clock) -> Codec:
     del clock
-    product_id, device_name = _identity(fields)
+    # Stock devices send no bind result: one that has no identity replays them.
+    product_id, device_name = _identity(fields) if "identity" in fields else ("", "")
     options = fields.inner("options")
     version = options.choice("version", ("1.2", "1.3", "1.4"), "1.3")
     device = BluFiDevice(
@@ -326,8 +329,8 @@ def _thing_phone(fields: Fields, random: Random, clock: Clock) -> Codec:
 
 
 PROTOCOLS: Final[Mapping[str, Protocol]] = {
-    "blufi": Protocol(_blufi_device, _blufi_phone, "ff02"),
-    "btcombo": Protocol(_btcombo_device, _btcombo_phone, "ff02"),
-    "llsync": Protocol(_llsync_device, _llsync_phone, "ffe3"),
-    "thing": Protocol(_thing_device, _thing_phone, "2b10"),
+    "blufi": Protocol(_blufi_device, _blufi_phone, "ff01", "ff02"),
+    "btcombo": Protocol(_btcombo_device, _btcombo_phone, "ff01", "ff02"),
+    "llsync": Protocol(_llsync_device, _llsync_phone, "ffe1", "ffe3"),
+    "thing": Protocol(_thing_device, _thing_phone, "2b11", "2b10"),
 }

@@ -1,4 +1,8 @@
-"""Reading JSON objects strictly: every fault says where it is, and no key is passed over."""
+"""Reading JSON objects strictly: every fault says where it is, and no key is passed over.
+
+How a name is spelled does not matter: `device_name`, `deviceName` and `DeviceName` are one key, and
+`wrong password` may be `WRONG_PASSWORD`. Whoever writes for the bench comes from another language.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,12 @@ from qiot.model import Secret
 __all__ = ["Fields", "object_of"]
 
 _T = TypeVar("_T")
+_SPELLING = str.maketrans("", "", "_- ")
+
+
+def _plain(name: str) -> str:
+    """A name without what differs between spellings."""
+    return name.translate(_SPELLING).lower()
 
 
 def object_of(value: object, where: str) -> Mapping[str, Any]:
@@ -33,16 +43,22 @@ class Fields:
     """
 
     def __init__(self, value: object, where: str) -> None:
-        self._left = dict(object_of(value, where))
         self._where = where
+        self._left: dict[str, tuple[str, Any]] = {}
+        self._known: dict[str, str] = {}
+        for name, each in object_of(value, where).items():
+            other, _ = self._left.setdefault(_plain(name), (name, each))
+            if other != name:
+                raise self.wrong(name, f"and {other} are the same: one of them will do")
 
     def __contains__(self, name: str) -> bool:
-        return name in self._left
+        self._known.setdefault(_plain(name), name)
+        return _plain(name) in self._left
 
     def _take(self, name: str, read: Callable[[object, str], _T], default: _T) -> _T:
-        if name not in self._left:
+        if name not in self:
             return default
-        return read(self._left.pop(name), f"{self._where}.{name}" if self._where else name)
+        return read(self._left.pop(_plain(name))[1], f"{self._where}.{name}" if self._where else name)
 
     def text(self, name: str, default: str = "") -> str:
         """A string."""
@@ -51,7 +67,7 @@ class Fields:
     def octets(self, name: str, default: bytes = b"") -> bytes:
         """A string as UTF-8, or `{name}_hex` with any octets."""
         hexed = f"{name}_hex"
-        if name in self._left and hexed in self._left:
+        if name in self and hexed in self:
             raise self.wrong(name, f"and {hexed} are both given")
         return self._take(hexed, _hex, self._take(name, _encoded, default))
 
@@ -61,7 +77,7 @@ class Fields:
 
     def secret(self, name: str) -> Secret | None:
         """A secret, as `octets`; None where it is not given."""
-        given = name in self._left or f"{name}_hex" in self._left
+        given = name in self or f"{name}_hex" in self
         value = self.octets(name)
         return Secret(value) if given else None
 
@@ -84,11 +100,12 @@ class Fields:
         return self._take(name, _boolean, default)
 
     def choice(self, name: str, choices: Sequence[str], default: str) -> str:
-        """One of some strings."""
-        value = self.text(name, default)
-        if value not in choices:
-            raise self.wrong(name, f"is {value!r}, not one of {', '.join(choices)}")
-        return value
+        """One of some strings; a number is read as its text."""
+        value = self._take(name, _text_or_number, default)
+        for each in choices:
+            if _plain(each) == _plain(value):
+                return each
+        raise self.wrong(name, f"is {value!r}, not one of {', '.join(filter(None, choices))}")
 
     def items(self, name: str) -> Sequence[object] | None:
         """A list; None where it is not given."""
@@ -97,11 +114,11 @@ class Fields:
     def inner(self, name: str) -> Fields:
         """An object in this one; an empty one where it is not given."""
         where = f"{self._where}.{name}" if self._where else name
-        return Fields(self._left.pop(name, {}), where)
+        return Fields(self.raw(name, {}), where)
 
     def raw(self, name: str, default: object = None) -> object:
         """Anything."""
-        return self._left.pop(name, default)
+        return self._left.pop(_plain(name))[1] if name in self else default
 
     def wrong(self, name: str, text: str) -> ConfigurationError:
         """What to raise where a field cannot be used."""
@@ -114,14 +131,20 @@ class Fields:
         Raises:
             ConfigurationError: There is a field that is not known here.
         """
-        for name in self._left:
-            raise self.wrong(name, "is not known here")
+        for name, _ in self._left.values():
+            known = ", ".join(sorted(self._known.values())) or "nothing"
+            raise self.wrong(name, f"is not known here; what is: {known}")
 
 
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise ConfigurationError(f"{where} is no string")
     return value
+
+
+def _text_or_number(value: object, where: str) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if number else _text(value, where)
 
 
 def _encoded(value: object, where: str) -> bytes:
@@ -133,7 +156,7 @@ def _encoded(value: object, where: str) -> bytes:
 
 def _hex(value: object, where: str) -> bytes:
     try:
-        return bytes.fromhex(_text(value, where))
+        return bytes.fromhex(_text(value, where).removeprefix("0x").replace(":", " "))
     except ValueError:
         raise ConfigurationError(f"{where} is no string of hexadecimal digits, two for each octet") from None
 

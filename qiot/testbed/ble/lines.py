@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -32,6 +33,14 @@ __all__ = ["Line", "Show", "Shown", "read_line"]
 
 _LINE_MAX: Final = 65536
 _EVENTS: Final = ("connected", "mtu", "subscribed", "lost", "time")
+_ALSO: Final = {
+    "connect": "connected",
+    "subscribe": "subscribed",
+    "disconnected": "lost",
+    "disconnect": "lost",
+}
+_OUR_OWN: Final = frozenset({"offer", "ask", "tell", "refused", "drop", "seen", "error"})
+_LONG_UUID: Final = re.compile(r"0000([0-9a-f]{4})(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 _ATT_MAX: Final = 517
 
 Shown = Mapping[str, Any]
@@ -59,7 +68,9 @@ class Line:
 
 
 def read_line(text: str, notify: str) -> Line | None:
-    """One line; None where it is blank or a comment (#).
+    """One line; None where it is blank, a comment (#) or what a bench says of itself.
+
+    So the output of one side can be the input of the other.
 
     Args:
         text: The line.
@@ -78,6 +89,8 @@ def read_line(text: str, notify: str) -> Line | None:
     except (ValueError, RecursionError):
         raise ConfigurationError("this is no JSON") from None
     fields = Fields(value, "")
+    if "char" not in fields and "event" not in fields and any(key in fields for key in _OUR_OWN):
+        return None
     data, port = (
         _octets(fields) if "char" in fields and "event" not in fields else (_event(fields, notify), "")
     )
@@ -103,23 +116,33 @@ def _octets(fields: Fields) -> tuple[bytes, str]:
     octets = fields.hexed("hex")
     if octets is None:
         raise ConfigurationError("hex is missing")
-    return octets, fields.text("char").lower()
+    return octets, _characteristic(fields.text("char"))
+
+
+def _characteristic(text: str) -> str:
+    """Four digits in lower case, however the UUID is written."""
+    plain = text.strip().lower().removeprefix("0x")
+    found = _LONG_UUID.fullmatch(plain)
+    return found[1] if found else plain
 
 
 def _event(fields: Fields, notify: str) -> Input | None:
     if "event" not in fields:
         raise ConfigurationError("a line has char and hex, or event")
-    match fields.choice("event", _EVENTS, ""):
+    name = fields.choice("event", (*_EVENTS, *_ALSO), "")
+    match _ALSO.get(name, name):
         case "connected":
             return Connected()
         case "lost":
             return Lost()
         case "mtu":
-            if "size" not in fields:
+            size = next((each for each in ("size", "mtu", "value") if each in fields), None)
+            if size is None:
                 raise ConfigurationError("size is missing")
-            return Mtu(fields.integer("size", 23, 20, _ATT_MAX))
+            return Mtu(fields.integer(size, 23, 20, _ATT_MAX))
         case "subscribed":
-            return Subscribed(fields.text("char", notify).lower(), fields.boolean("on", default=True))
+            port = _characteristic(fields.text("char", notify))
+            return Subscribed(port, fields.boolean("on", default=True))
         case _:
             return None
 

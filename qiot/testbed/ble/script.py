@@ -89,7 +89,7 @@ class Script:
         self._lines = lines
         self._errors = list(errors)
         self._refusals = refusals
-        self._attempts: dict[Peer, _Attempt] = {}
+        self._attempts: dict[str, _Attempt] = {}
         self._count = 0
         self._seq = 0
 
@@ -116,12 +116,13 @@ class Script:
     def offered(self, offer: Offer) -> Sequence[Timed]:
         """What follows from an offer."""
         peer = offer.peer
-        attempt = self._attempts.setdefault(peer, _Attempt())
+        # A phone that comes back on a new link goes on with what it began.
+        attempt = self._attempts.setdefault(peer.address, _Attempt())
         if offer.credentials is None and offer.reached is Step.LISTENING:
             attempt.grant = offer.grant or attempt.grant
             taken = [(0.0, self._event(Step.LISTENING, Outcome.OK, peer, again=False))]
             return [*taken, *(self._binding(attempt, peer, 0.0) if attempt.awaits_grant else ())]
-        if offer == attempt.offer:
+        if attempt.offer is not None and offer == attrs.evolve(attempt.offer, peer=peer):
             return [(0.0, self._event(Step.LISTENING, Outcome.OK, peer, again=True))]
         attempt.offer, attempt.awaits_grant = offer, False
         attempt.grant = offer.grant or attempt.grant
@@ -220,17 +221,23 @@ def _results(value: object, where: str, steps: Sequence[Step]) -> list[Result]:
 
 def _result(value: object, where: str, steps: Sequence[Step]) -> Result:
     fields = Fields({"result": value} if isinstance(value, str) else value, where)
-    name = fields.choice("result", [_OK, *(reason.value for reason in Reason)], _OK)
+    reason = _reason(fields, "result")
     step = Step(fields.choice("step", [each.value for each in steps], steps[-1].value))
     code = fields.integer("code", 0, -(2**31), 2**31 - 1) if "code" in fields else None
     text, delay = fields.text("text"), fields.number("delay", 0.0)
     detail = {} if (given := fields.raw("detail")) is None else _detail(given, f"{where}.detail")
     fields.end()
-    if name == _OK:
+    if reason is None:
         if code is not None or text:
             raise ConfigurationError(f"{where}: code and text are for failures")
         return Result(None, delay, detail)
-    return Result(Failure(step, Reason(name), code, text), delay, detail)
+    return Result(Failure(step, reason, code, text), delay, detail)
+
+
+def _reason(fields: Fields, name: str) -> Reason | None:
+    """A reason by its words or by its name in Python; None for "ok"."""
+    named = {each.name: each for each in Reason} | {each.value: each for each in Reason}
+    return named.get(fields.choice(name, [_OK, *(each.value for each in Reason), *Reason.__members__], _OK))
 
 
 def _detail(value: object, where: str) -> Detail:
@@ -242,10 +249,10 @@ def _detail(value: object, where: str) -> Detail:
 
 
 def _networks(fields: Fields) -> Sequence[Network] | Failure:
-    if isinstance(value := fields.raw("networks", []), str):
-        if value not in list(Reason):
-            raise ConfigurationError(f"networks is {value!r}: neither a list nor why a scan fails")
-        return Failure(Step.LISTENING, Reason(value))
+    value = fields.raw("networks", [])
+    if isinstance(value, str):
+        reason = _reason(Fields({"networks": value}, ""), "networks")
+        return [] if reason is None else Failure(Step.LISTENING, reason)
     if not isinstance(value, list) or len(value) > _LIST_MAX:
         raise ConfigurationError(f"networks is no list of at most {_LIST_MAX}")
     return [_network(each, f"networks[{number}]") for number, each in enumerate(value)]
@@ -267,22 +274,31 @@ def _network(value: object, where: str) -> Network:
         ssid,
         address,
         fields.integer("channel", 1, 0, 255),
-        fields.integer("signal", -50, -128, 127),
-        Security(fields.choice("security", list(Security), Security.WPA2)),
+        fields.integer("rssi" if "rssi" in fields else "signal", -50, -128, 127),
+        _security(fields),
     )
     fields.end()
     return network
 
 
+def _security(fields: Fields) -> Security:
+    """`security`: a word of `Security`, or true or false as thing.network has it."""
+    value = fields.raw("security", Security.WPA2.value)
+    if isinstance(value, bool):
+        return Security.WPA2 if value else Security.OPEN
+    return Security(Fields({"security": value}, "networks").choice("security", list(Security), ""))
+
+
 def _refusals(fields: Fields) -> Mapping[str, Failure]:
     """`unbind` and `reset`: "ok", or why not."""
-    choices = (_OK, *(reason.value for reason in Reason))
-    given = {name: fields.choice(name, choices, _OK) for name in ("unbind", "reset")}
-    return {name: Failure(Step.LISTENING, Reason(why)) for name, why in given.items() if why != _OK}
+    given = {name: _reason(fields, name) for name in ("unbind", "reset")}
+    return {name: Failure(Step.LISTENING, why) for name, why in given.items() if why is not None}
 
 
 def _lines(fields: Fields, name: str) -> Sequence[bytes]:
-    items = fields.items(name) or ()
-    if not all(isinstance(item, str) for item in items):
-        raise fields.wrong(name, "is no list of strings")
+    """Strings, or one."""
+    value = fields.raw(name, [])
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise fields.wrong(name, "is neither a string nor a list of strings")
     return [str(item).encode() for item in items]

@@ -87,10 +87,9 @@ class BleakCentral(Central):
         from bleak import BleakClient
 
         del mtu
-        self._begin()
         device = self._devices.get(seen.address, seen.address)
+        client = BleakClient(device, self._on_disconnected, timeout=timeout, **self._bluez())
         for left in reversed(range(_TRIES)):
-            client = BleakClient(device, self._on_disconnected, timeout=timeout, **self._bluez())
             try:
                 await _guarded(client.connect(), f"{seen.address} cannot be connected")
             except LinkError:
@@ -98,6 +97,7 @@ class BleakCentral(Central):
                     raise
             else:
                 break
+        self._begin()  # a try that failed may have said that it was lost
         self._client = client
         self._chars = {
             char.uuid[4:8]: char for service in client.services for char in service.characteristics

@@ -18,6 +18,9 @@ from qiot.testbed.phone.attempt import OnEvent, Teller, why_failed
 __all__ = ["BlePhone", "BleResult"]
 
 _POLLS: Final = 20
+_TENCENT: Final = 0xFEE7
+"""Company of LLSync's manufacturer data: version, MAC, and from here on the product."""
+_PRODUCT_AT: Final = 1 + 6
 
 
 @attrs.frozen
@@ -25,10 +28,14 @@ class BleResult:
     """How it ended.
 
     Attributes:
+        bound: The application has bound the device.
+        device_name: The device's name, as it said it; else empty.
         learned: Everything that the phone learned, in order.
         error: What went wrong, empty where nothing did.
     """
 
+    bound: bool = False
+    device_name: str = ""
     learned: Sequence[Learned] = ()
     error: str = ""
 
@@ -84,13 +91,16 @@ class BlePhone:
         for each in self.hidden:
             teller.hide(each)
         learned: list[Learned] = []
+        bound: list[str] = []
         try:
-            error = await why_failed(self._attempt(api, teller, learned), self.timeout, teller)
+            error = await why_failed(self._attempt(api, teller, learned, bound), self.timeout, teller)
         finally:
             await self.central.close()
-        return BleResult(learned, error)
+        return BleResult(bool(bound), _said(learned, "device_name"), learned, error)
 
-    async def _attempt(self, api: AppApi | None, teller: Teller, learned: list[Learned]) -> None:
+    async def _attempt(
+        self, api: AppApi | None, teller: Teller, learned: list[Learned], bound: list[str]
+    ) -> None:
         token = self.token
         if token is None and api is not None:
             token = await api.create_token()
@@ -118,11 +128,14 @@ class BlePhone:
         if last.failure is not None:
             raise ProtocolError(f"{last.what}: {last.failure}", reason=last.failure.reason)
         if api is not None and token is not None:
-            await self._bind(api, token, teller, learned)
+            seen = runner.seen.manufacturer.get(_TENCENT, b"") if runner.seen is not None else b""
+            product = _said(learned, "product_id") or seen[_PRODUCT_AT:].decode(errors="replace")
+            name = _said(learned, "device_name")
+            await self._bind(api, token, teller, product, name)
+            bound.append(name)
 
-    async def _bind(self, api: AppApi, token: Secret, teller: Teller, learned: Sequence[Learned]) -> None:
+    async def _bind(self, api: AppApi, token: Secret, teller: Teller, product: str, name: str) -> None:
         """Poll until the device has handed the token in, and put it into the family."""
-        named = next((each.values for each in reversed(learned) if "deviceName" in each.values), {})
         for count in range(1, _POLLS + 1):
             state = await api.token_state(token)
             teller.tell("poll", count=count, state=state)
@@ -131,10 +144,15 @@ class BlePhone:
             await asyncio.sleep(self.poll_interval)
         else:
             raise ProtocolError("the device has not handed the token in")
-        product, name = str(named.get("productId", "")), str(named.get("deviceName", ""))
-        if product and name:
-            await api.bind(token, product, name, self.family, self.room)
-            teller.tell("bound", productId=product, deviceName=name)
+        if not product or not name:
+            raise ProtocolError("the device has not said which one it is, so it cannot be bound")
+        await api.bind(token, product, name, self.family, self.room)
+        teller.tell("bound", productId=product, deviceName=name)
+
+
+def _said(learned: Sequence[Learned], what: str) -> str:
+    """A fact that the device told, the last time that it did."""
+    return next((str(each.values[what]) for each in reversed(learned) if what in each.values), "")
 
 
 def _tell(teller: Teller, item: Learned) -> None:

@@ -17,14 +17,14 @@ import attrs
 from qiot.errors import HalError, MediumError, ProtocolError
 from qiot.hal.contract import Frame, FrameFilter, ListenContext, Sniffer, Wifi
 from qiot.log import get_logger
-from qiot.model import Credentials, Network, Offer, Peer, Secret, show_ssid
+from qiot.model import Credentials, Offer, Peer, Reason, Secret, show_ssid
 from qiot.protocols.air import dot11
-from qiot.protocols.air.elements import find_element, security_of, ssid_of
 from qiot.protocols.air.results import Decoded
 from qiot.protocols.base import Heard, Seen
 from qiot.wifi_config.clue import describe_clue, resolve
 from qiot.wifi_config.drivers.air_report import AirReport, nothing_seen
 from qiot.wifi_config.drivers.hopper import Hopper, Sight
+from qiot.wifi_config.drivers.neighbours import Neighbours
 
 if TYPE_CHECKING:  # the decoders need cryptography, which is loaded when somebody listens
     from qiot.protocols.air.tracker import Tracker
@@ -43,15 +43,15 @@ _GLANCE: Final = 0.1
 """Seconds between two looks at how far the decoders are."""
 _BUSY: Final = 4
 """Frames of one sender to everybody, during one look, that may be a phone that provisions."""
-_SCAN_LIMIT: Final = 4.0
-_SCAN_AGE: Final = 60.0
+_BUSY_RATE: Final = 25.0
+"""The same, per second, where the look goes on: ESP-TOUCH v2 sends 60, AirKiss 250, others a few."""
+_BUSY_TOLD: Final = 1.0
+"""Seconds of that which are worth a word."""
+_BUSY_WEIGHT: Final = 0.1
 _CLUE_TIME: Final = 3.0
 """Seconds in which the beacons of a network that was not named are waited for; the session's scan is next."""
-_NETWORKS_MAX: Final = 256
 _SENDERS_MAX: Final = 64
 _BEACON: Final = 0x80
-_CAPABILITY: Final = 34
-_DS_PARAMETER: Final = 3
 
 
 class Hearer(Protocol):
@@ -87,24 +87,26 @@ class AirWatch:
 
     def __init__(self, sniffer: Sniffer, wifi: Wifi | None = None) -> None:
         self._sniffer = sniffer
-        self._wifi = wifi
+        self._neighbours = Neighbours(wifi)
         self._turn = asyncio.Lock()
         self._hearers: list[Hearer] = []
         self._keys: Mapping[str, Secret] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._releasing: asyncio.Task[None] | None = None
+        self._resuming: asyncio.Task[None] | None = None
+        self._paused = False
         self._failed = False
         self._tracker: Tracker | None = None
         self._hopper = Hopper(())
         self._report = AirReport(0.0)
-        self._networks: dict[bytes, Network] = {}
-        self._scanned: float | None = None
         self._unnamed: list[_Unnamed] = []
         self._channel = 0
         self._lock_channel: int | None = None
         self._senders: dict[bytes, int] = {}
         self._frames = 0
         self._told_held: int | None = None
+        self._since = 0.0
+        self._told_busy = 0.0
 
     @property
     def listening(self) -> bool:
@@ -130,32 +132,55 @@ class AirWatch:
             if not self.listening or keys != self._keys:
                 await self._give_up()
                 self._keys = keys
-                await self._scan()
+                await self._neighbours.scan()
                 await self._take()
             self._hearers.append(hearer)
 
     async def close(self, hearer: Hearer) -> None:
         """A method listens no more; the last one gives the sniffer back. Idempotent."""
+        if hearer in self._hearers:
+            self._hearers.remove(hearer)
+        if self._resuming is not None:
+            await asyncio.wait({self._resuming})
         async with self._turn:
-            if hearer in self._hearers:
-                self._hearers.remove(hearer)
             if not self._hearers:
                 await self._give_up()
 
+    async def shut(self) -> None:
+        """The platform closes: give the radio back, and let everybody who listens know. Idempotent."""
+        async with self._turn:
+            self._fail(HalError("the platform is closed", reason=Reason.STOPPED))
+            self._hearers.clear()
+            await self._give_up()
+
     async def pause(self) -> None:
         """Give the radio to a join."""
+        self._paused = True
         async with self._turn:
             await self._give_up()
 
     async def resume(self) -> None:
-        """Listen again after a join; nothing happens where nobody listens, or the sniffer is ours already."""
+        """Listen again after a join; nothing happens where nobody listens, or the sniffer is ours already.
+
+        It goes on to its end where the caller cannot wait for it: a slow radio is no reason to be deaf.
+        """
+        self._paused = False
+        if self._resuming is None or self._resuming.done():
+            self._resuming = asyncio.create_task(self._resume(), name="qiot air resume")
+        await asyncio.shield(self._resuming)
+
+    async def _resume(self) -> None:
         async with self._turn:
-            if not self._hearers or self.listening:
-                return
-            try:
-                await self._take()
-            except HalError as error:
-                self._fail(error)
+            # Whoever stops or pauses meanwhile may not be able to wait either.
+            while self.listening is not (wanted := bool(self._hearers) and not self._paused):
+                if not wanted:
+                    await self._give_up()
+                    continue
+                try:
+                    await self._take()
+                except HalError as error:
+                    self._fail(error)
+                    return
 
     # --- the radio --------------------------------------------------------------------------------------
 
@@ -167,8 +192,10 @@ class AirWatch:
         await self._sniffer.start(_WANTED)
         now = asyncio.get_running_loop().time()
         self._failed = False
-        self._hopper = Hopper(channels)
-        self._hopper.prefer({network.channel for network in self._networks.values()})
+        if self._hopper.all_channels != tuple(channels):  # else it goes on where it was
+            self._hopper = Hopper(channels)
+        self._hopper.held = None
+        self._hopper.prefer(self._neighbours.channels)
         if self._lock_channel is not None:
             self._hopper.remember(self._lock_channel)
         self._report = AirReport(now)
@@ -213,21 +240,6 @@ class AirWatch:
         decoders()  # a wrong key is said now, not with the first phone
         return Tracker(decoders)
 
-    async def _scan(self) -> None:
-        """Find out where access points are; beacons add to it."""
-        now = asyncio.get_running_loop().time()
-        if self._wifi is None or (self._scanned is not None and now - self._scanned < _SCAN_AGE):
-            return
-        try:
-            async with asyncio.timeout(_SCAN_LIMIT):
-                found = await self._wifi.scan()
-        except (HalError, TimeoutError) as error:
-            log.debug(f"no scan before listening: {error}")
-            return
-        self._scanned = now
-        for network in found:
-            self._networks[network.bssid] = network
-
     def _note_end(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task not in self._tasks:
             return
@@ -269,7 +281,9 @@ class AirWatch:
             if is_group:
                 self._count(header.source)
             else:
-                self._hear_beacon(header, frame)
+                found = self._neighbours.hear(header, frame)
+                if found is not None:
+                    self._hopper.prefer({found})
             for decoded in tracker.hear(header, frame.channel, frame.t):
                 self._on_decoded(decoded)
 
@@ -277,24 +291,6 @@ class AirWatch:
         self._frames += 1
         if source is not None and (source in self._senders or len(self._senders) < _SENDERS_MAX):
             self._senders[source] = self._senders.get(source, 0) + 1
-
-    def _hear_beacon(self, header: dot11.Header, frame: Frame) -> None:
-        bssid = header.bssid
-        if bssid is None or bssid in self._networks or len(self._networks) >= _NETWORKS_MAX:
-            return
-        start = header.length + dot11.FIXED_FIELDS[dot11.BEACON]
-        capability = int.from_bytes(frame.data[_CAPABILITY : _CAPABILITY + 2], "little")
-        # A beacon is heard on the channels beside its own, too: it says itself where it belongs.
-        told = find_element(frame.data, _DS_PARAMETER, start)
-        channel = told[0] if told else frame.channel
-        self._networks[bssid] = Network(
-            ssid=ssid_of(frame.data, start),
-            bssid=bssid,
-            channel=channel,
-            signal=frame.signal if frame.signal is not None else -100,
-            security=security_of(capability, frame.data[start:]),
-        )
-        self._hopper.prefer({channel})
 
     # --- results ----------------------------------------------------------------------------------------
 
@@ -315,7 +311,7 @@ class AirWatch:
     def _name_networks(self, now: float) -> None:
         """Find the networks that were not named among those that were heard."""
         for unnamed in list(self._unnamed):
-            credentials = resolve(unnamed.decoded.credentials, self._networks.values())
+            credentials = resolve(unnamed.decoded.credentials, self._neighbours.networks)
             if credentials is None and now < unnamed.until:
                 continue
             self._unnamed.remove(unnamed)
@@ -369,7 +365,7 @@ class AirWatch:
             self._channel = found
             self._senders.clear()
             self._say_held()
-            begin = clock()
+            self._since = begin = clock()
             while self._hopper.stay(found, clock() - begin, self._sight()):
                 left = begin + self._hopper.look(found) - clock()
                 await asyncio.sleep(min(left, _GLANCE) if left > 0 else _GLANCE)
@@ -393,8 +389,20 @@ class AirWatch:
         sight = self._report.sight(progress, self._channel, wanted, now)
         if sight.weight > 0:
             self._lock_channel = self._channel
-        busy = sight.weight == 0 and max(self._senders.values(), default=0) >= _BUSY
-        return attrs.evolve(sight, busy=busy)
+        # What nobody listens to, or is complete, is no riddle that has to be waited for.
+        known = any(each.channel == self._channel for each in progress)
+        return attrs.evolve(sight, busy=not known and self._is_busy(now))
+
+    def _is_busy(self, now: float) -> bool:
+        """Somebody sends to everybody all the time; what it is may be seen with its next guide."""
+        frames = max(self._senders.values(), default=0)
+        busy = frames >= max(_BUSY, _BUSY_RATE * (now - self._since))
+        if busy and now - self._since > _BUSY_TOLD and now - self._told_busy > _BUSY_TOLD:
+            self._told_busy = now
+            sender = max(self._senders, key=lambda each: self._senders[each]).hex(":")
+            text = f"{sender} sends much to everybody on channel {self._channel}: waiting for its guide"
+            self._tell(Seen(_BUSY_WEIGHT, self._channel, text))
+        return busy
 
     def _say_progress(self, now: float) -> None:
         tracker = self._tracker
@@ -405,6 +413,6 @@ class AirWatch:
             self._name_networks(now)
         if self._hopper.held is None and self._report.nothing_is_due(now):
             text = nothing_seen(
-                frames=self._frames, networks=len(self._networks), channels=self._hopper.channels
+                frames=self._frames, networks=len(self._neighbours), channels=self._hopper.channels
             )
             self._tell(Seen(0.0, self._channel, text))

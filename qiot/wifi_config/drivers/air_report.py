@@ -21,6 +21,8 @@ _LONG_PAUSE: Final = 5.0
 _STEP: Final = 0.1
 """Weight that is worth a report."""
 _SHOWN: Final = 8
+_FRAMES: Final = 200
+"""Frames after which it means something that one half of the way was not heard."""
 _NOTHING_AFTER: Final = (15.0, 45.0, 120.0, 240.0)
 _DONE: Final = 1.0
 
@@ -114,9 +116,10 @@ def explain(progress: Progress) -> str:
         parts.append(f"channel {progress.channel}")
     parts.append(f"phone {progress.transmitter.hex(':')}")
     if progress.weight < _DONE:
-        if progress.directions == {Direction.TO_AP}:
+        halves = progress.directions if progress.frames >= _FRAMES else frozenset()
+        if halves == {Direction.TO_AP}:
             parts.append("only from the phone, the router does not send it on")
-        elif progress.directions == {Direction.FROM_AP}:
+        elif halves == {Direction.FROM_AP}:
             parts.append("only from the router, the phone itself is not heard")
         if progress.missing:
             shown = ", ".join(progress.missing[:_SHOWN])

@@ -118,6 +118,11 @@ class GattListener(Listener):
         if self._started is not None:
             await self._started.out.join()
 
+    @property
+    def occupied(self) -> bool:
+        """True while a phone is connected."""
+        return self._started is not None and bool(self._started.peers)
+
     async def stop(self) -> None:
         """End the service; phones are sent away."""
         started, self._started = self._started, None

@@ -19,8 +19,15 @@ LOOK: Final = 0.12
 """Seconds on a channel where nothing is known to be."""
 LOOK_LONGER: Final = 0.25
 """Seconds where access points are: there a phone's frames go out twice."""
-_BUSY: Final = 1.0
-"""Seconds more, where somebody sends to everybody as often as a phone that provisions does."""
+_BUSY: Final = 10.0
+"""Seconds more, where somebody sends to everybody as often as a phone that provisions does.
+
+The longest AirKiss datum takes 9 s until the next guide, without which it is not recognised.
+"""
+_BUSY_AGAIN: Final = 1.0
+"""The same, where that was in vain: it may be a video stream."""
+_VISITS: Final = 5
+"""How often it is only that."""
 _SILENCE: Final = 3.0
 """Seconds without a frame of the phone after which a lock is left; its pauses are shorter."""
 _PATIENCE: Final = 6.0
@@ -56,15 +63,18 @@ class Hopper:
         channels: What the radio can tune to, those of 2.4 GHz first.
 
     Attributes:
+        all_channels: As given.
         held: The channel where the radio is held by its station or access point, None where it is free.
     """
 
     def __init__(self, channels: Sequence[int]) -> None:
+        self.all_channels = tuple(channels)
         self._channels = list(dict.fromkeys(channels))
         self._known: set[int] = set()
         self._first: int | None = None
         self._sweeps = 0
         self._plan: Iterator[int] = iter(())
+        self._in_vain: dict[int, int] = {}
         self.held: int | None = None
 
     @property
@@ -118,9 +128,18 @@ class Hopper:
         """
         if self.held is not None:
             return here < _HELD
-        if here < self.look(channel) + (_BUSY if sight.busy else 0.0):
+        if sight.weight > 0:
+            self._in_vain.pop(channel, None)
+            found = sight.silent < _SILENCE and sight.stale < _PATIENCE * (1 + sight.weight)
+            return found or here < self.look(channel)
+        if not sight.busy:
+            return here < self.look(channel)
+        if here < self.look(channel) + (_BUSY_AGAIN if channel in self._in_vain else _BUSY):
             return True
-        return sight.weight > 0 and sight.silent < _SILENCE and sight.stale < _PATIENCE * (1 + sight.weight)
+        self._in_vain[channel] = self._in_vain.get(channel, _VISITS + 1) - 1
+        if not self._in_vain[channel]:
+            del self._in_vain[channel]
+        return False
 
     def _sweep(self) -> Sequence[int]:
         """One time through all: where access points are comes first in each band, and again in between."""

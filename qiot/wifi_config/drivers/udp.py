@@ -81,6 +81,7 @@ class UdpListener(Listener):
         self._shown: deque[tuple[bytes, str]] = deque(maxlen=_SHOWN_COPIES)
         self._not_sent: tuple[str, str] | None = None
         self._dropped: dict[str, int] = {}
+        self._strange: deque[tuple[str, str]] = deque(maxlen=_SHOWN_COPIES)
 
     @property
     def local(self) -> tuple[str, int]:
@@ -198,13 +199,24 @@ class UdpListener(Listener):
 
     def _feed(self, door: str, datagram: Datagram, now: float) -> Sequence[Output]:
         peer = Peer(self._method, datagram.address)
-        text = _readable(datagram.data)
-        log.info(f"Received {len(datagram.data)} bytes from <{datagram.address}> msg: {text}")
+        if not self._goes_on(door, datagram):
+            text = _readable(datagram.data)
+            log.info(f"Received {len(datagram.data)} bytes from <{datagram.address}> msg: {text}")
         try:
             return self._codec.feed(door, datagram.data, peer, now)
         except ProtocolError as error:
             log.warning(f"datagram from <{datagram.address}> ignored: {error}")
             return ()
+
+    def _goes_on(self, door: str, datagram: Datagram) -> bool:
+        """True for more of what is no text: a phone of the air sends hundreds, and they say nothing."""
+        if datagram.data.lstrip().startswith(b"{"):
+            return False
+        sender = (door, datagram.host)
+        if sender in self._strange:
+            return True
+        self._strange.append(sender)
+        return False
 
     async def _carry_out(self, outputs: Sequence[Output]) -> list[Heard]:
         heard: list[Heard] = []

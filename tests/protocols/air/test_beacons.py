@@ -97,7 +97,7 @@ def test_places_leave_lost_beacons_out(counted: bool) -> None:
         place = order.place(seen(sequence, time))
         assert place is not None
         places.append(place)
-    steps = [later - before for before, later in itertools.pairwise(places)]
+    steps = [later - before for before, later in itertools.pairwise(places[100:])]
     assert min(steps) == 1
     assert sum(step > 1 for step in steps) <= (14 if counted else 0)
     # Half of the 44 beacons of that time were lost; only those close to a frame are still a gap.

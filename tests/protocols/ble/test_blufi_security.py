@@ -42,6 +42,14 @@ def test_degenerate_public_values_of_version_1(public):
     assert negotiated(1, parameters(P1, 2, public)) == ErrorCode.READ_PARAMETERS
 
 
+def test_a_public_value_longer_than_the_prime():
+    prime = P1.to_bytes(128, "big")
+    for size, code in ((128, None), (129, ErrorCode.READ_PARAMETERS), (700, ErrorCode.READ_PARAMETERS)):
+        fields = (prime, b"\2", GOOD.to_bytes(size, "big"))
+        message = b"\1" + b"".join(len(each).to_bytes(2, "big") + each for each in fields)
+        assert negotiated(1, message) == code
+
+
 @pytest.mark.parametrize("public", [0, 1, P2 - 1, P2, P2 + 1])
 def test_degenerate_public_values_of_version_2(public):
     assert negotiated(2, parameters(P2, 2, public)) == ErrorCode.READ_PARAMETERS

@@ -60,7 +60,6 @@ def test_the_order_of_the_seed():
                 Secret("1740300523660267520"),
                 "testmqtt.protco.in:1883",
                 {
-                    "bid": "1740300523660267520",
                     "userId": "us1689940117281427456",
                     "tz": "Asia/Kolkata",
                     "country": "US",
@@ -71,7 +70,7 @@ def test_the_order_of_the_seed():
     ]
     grant = of(Offer, outputs)[0].grant
     assert grant.params == {
-        "bid": "1740300523660267520", "userId": "us1689940117281427456", "tz": "Asia/Kolkata",
+        "userId": "us1689940117281427456", "tz": "Asia/Kolkata",
         "country": "US", "force_bind": "false",
     }  # fmt: skip
     told = said(outputs)
@@ -257,7 +256,6 @@ def test_every_field_reaches_the_offer():
     offer = of(Offer, outputs)[0]
     assert offer.credentials.password == Secret("")
     assert offer.grant.params == {
-        "bid": "1740300523660267520",
         "userId": "us1689940117281427456",
         "tz": "Asia/Kolkata",
         "country": "US",

@@ -53,6 +53,25 @@ def test_who_bound_it_may_ask_again():
     assert code_of(ask(codec, setting(bid="another"), later)) == [1802]
 
 
+def test_a_phone_that_was_away_when_it_was_bound_is_no_other_owner():
+    codec = device()
+    ask(codec, SET)
+    codec.feed("", Lost(), PHONE, 2.0)
+    for each in (event(Step.JOINING), event(Step.BINDING), event(Step.BOUND)):
+        codec.tell(each, 3.0)
+    later = Peer(PHONE.method, PHONE.address, 2)
+    codec.feed("", Connected(), later, 4.0)
+    assert code_of(ask(codec, SET, later)) == [1701, 1006, 1801, 1703]
+    assert code_of(ask(codec, setting(bid="another"), later)) == [1802]
+
+
+def test_a_request_that_another_method_overtook_owns_nothing():
+    codec = device()
+    ask(codec, SET)
+    codec.tell(event(Step.BOUND, peer=Peer("soft_ap", "1.2.3.4:5")), 1.0)
+    assert code_of(ask(codec, SET)) == [1802]
+
+
 def test_a_phone_that_comes_back_in_the_middle_hears_the_rest():
     codec = device()
     ask(codec, SET)
@@ -63,6 +82,29 @@ def test_a_phone_that_comes_back_in_the_middle_hears_the_rest():
     told = codec.tell(event(Step.BINDING), 4.0)
     assert code_of(told) == [1801]
     assert {each.to for each in told} == {later}
+
+
+@pytest.mark.parametrize("lost_first", [True, False])
+def test_a_phone_that_comes_back_hears_what_was_said_without_it(lost_first):
+    codec = device()
+    ask(codec, SET)
+    steps = [lambda: codec.feed("", Lost(), PHONE, 2.0), lambda: codec.tell(event(Step.JOINING), 2.0)]
+    for step in steps if lost_first else reversed(steps):
+        step()
+    later = Peer(PHONE.method, PHONE.address, 2)
+    codec.feed("", Connected(), later, 3.0)
+    assert code_of(ask(codec, SET, later)) == [1701, 1006]
+    assert code_of(codec.tell(event(Step.BOUND), 4.0)) == [1801, 1703]
+
+
+def test_what_failed_while_a_phone_was_away_begins_anew():
+    codec = device()
+    ask(codec, SET)
+    codec.tell(event(Step.JOINING), 2.0)
+    codec.feed("", Lost(), PHONE, 2.0)
+    codec.tell(failed(Step.CONNECTING, Reason.MQTT_REFUSED), 3.0)
+    later = Peer(PHONE.method, PHONE.address, 2)
+    assert code_of(ask(codec, SET, later)) == [1701]
 
 
 def test_another_method_binds_the_device():

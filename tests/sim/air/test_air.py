@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qiot.protocols.air.dot11 import BEACON, DATA, PROBE_REQUEST, Header, parse_header
@@ -168,6 +168,7 @@ def test_initialisation_vectors_say_which_cipher_and_count() -> None:
             assert all(head[1] == (head[0] | 0x20) & 0x7F for head in heads)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**48 - 1), st.integers(0, 3), st.sampled_from(Cipher))
 def test_a_cipher_header_has_its_length(number: int, key: int, cipher: Cipher) -> None:
     assert len(cipher.header(number, key)) == cipher.head
@@ -406,6 +407,7 @@ def emitted(count: int, channel: int = 6, sender: bytes = PHONE, **ear: Any) -> 
     return heard
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_so_many_are_lost_and_damaged(loss: float, damage: float) -> None:
     heard = emitted(2000, link=Link(loss, damage))
