@@ -6,6 +6,7 @@ public: what is decoded here is what its phone of 2014 sends.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
@@ -48,6 +49,8 @@ _BELIEVED: Final = 4
 """Times that a pair is heard before its overhead is believed, where ciphers have it, and where none has."""
 _CANDIDATES: Final = 8
 _PLAIN_MIN: Final = 5
+_KEEP: Final = 3
+"""Last values of a nibble that are kept: one may be a damaged frame's."""
 
 
 def _syncs() -> dict[int, tuple[int, int]]:
@@ -73,6 +76,7 @@ class _Track:
         number: The round that is on.
         last: Place and length of the last frame.
         latest: Place in the round of the last nibble.
+        before: The same of the nibble before it.
         candidates: How often a pair of sync lengths told an overhead.
     """
 
@@ -81,6 +85,7 @@ class _Track:
     number: int | None = None
     last: tuple[int, int] = (-10, 0)
     latest: int = 0
+    before: int = 0
     candidates: dict[int, int] = attrs.field(factory=dict)
 
 
@@ -98,10 +103,10 @@ class RealtekDecoder(Decoder):
         self._pins = [DEFAULT_PIN] if pin is None else [pin.reveal(), DEFAULT_PIN]
         self._tracks: dict[int, _Track] = {}
         self._octets: dict[int, int] = {}
-        self._nibbles: dict[int, int] = {}
+        self._nibbles: dict[int, list[int]] = {}
         self._count: int | None = None
         self._done: bytes | None = None
-        self._tried = b""
+        self._tried: tuple[bytes, ...] = ()
         self._wrong = 0
 
     def _is_for_us(self, destination: bytes) -> bool:
@@ -112,7 +117,7 @@ class RealtekDecoder(Decoder):
         self._nibbles.clear()
         self._count = None
         self._done = None
-        self._tried = b""
+        self._tried = ()
         for track in self._tracks.values():
             track.number = None
 
@@ -173,20 +178,30 @@ class RealtekDecoder(Decoder):
         number, nibble = divmod(length - track.overhead, 16)
         if number not in _PLACES:
             return None
-        if number < track.latest:
+        if number < track.before:
             track.number = None  # the next round has begun unheard
             return None
+        if number >= track.latest:
+            track.before = track.latest  # else the last one was a damaged frame, and does not count
         track.latest = number
         return self._nibble(ROUND * track.number + number - 1, nibble, heard.seen.transmitter)
 
     def _nibble(self, index: int, nibble: int, mac: bytes) -> Decoded | None:
-        if self._count is None or index >= self._count or self._nibbles.get(index) == nibble:
+        if self._count is None or index >= self._count:
             return None
-        self._nibbles[index] = nibble
+        values = self._nibbles.setdefault(index, [])
+        if values == [nibble] * _KEEP:
+            return None
+        values.append(nibble)
+        del values[:-_KEEP]
         if len(self._nibbles) < self._count:
             return None
-        values = [self._nibbles[index] for index in range(self._count)]
-        data = bytes(high << 4 | low for high, low in zip(values[::2], values[1::2], strict=True))
+        heard = [self._nibbles[place] for place in range(self._count)]
+        newest = [each[-1] for each in heard]
+        return self._pair(newest, mac) or self._pair([_usual(each) for each in heard], mac)
+
+    def _pair(self, nibbles: list[int], mac: bytes) -> Decoded | None:
+        data = bytes(high << 4 | low for high, low in zip(nibbles[::2], nibbles[1::2], strict=True))
         return self._open(data, mac, SALT_OF_LENGTHS, 4)
 
     def _sync(self, track: _Track, shorter: int, difference: int) -> None:
@@ -207,14 +222,14 @@ class RealtekDecoder(Decoder):
         if count != self._count:
             self._count = count
             self._nibbles.clear()
-        track.number, track.latest = number, 0
+        track.number, track.latest, track.before = number, 0, 0
 
     # --- results -------------------------------------------------------------------------------------------
 
     def _open(self, data: bytes, mac: bytes, salt: bytes, pattern: int) -> Decoded | None:
-        if len(data) not in WRAPPED or data + salt == self._tried:
+        if len(data) not in WRAPPED or data + salt in self._tried:
             return None
-        self._tried = data + salt
+        self._tried = (data + salt, *self._tried[:1])
         for pin in self._pins:
             padded = unwrap(data, mac, pin, salt)
             profile = None if padded is None else parse_profile(padded)
@@ -258,3 +273,8 @@ class RealtekDecoder(Decoder):
             missing=tuple(missing),
             wrong_checksums=self._wrong,
         )
+
+
+def _usual(values: list[int]) -> int:
+    """The value that came most often, the newest of several."""
+    return Counter(reversed(values)).most_common(1)[0][0]

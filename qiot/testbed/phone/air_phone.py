@@ -25,6 +25,10 @@ __all__ = ["AckRules", "Acknowledged", "AirPhone", "AirResult"]
 TOKEN_PORT: Final = 8266
 _TOLD_EVERY: Final = 5.0
 """Seconds between two reports of how much was sent."""
+_NO_ANSWER: Final = (
+    "Check that the device listens, that the network is on 2.4 GHz and 20 MHz wide, that the router passes "
+    "broadcasts on and does not isolate its clients, and that the password is right."
+)
 
 
 @attrs.frozen
@@ -124,7 +128,7 @@ class AirPhone:
         clock = asyncio.get_running_loop().time
         end = None if self.timeout is None else clock() + self.timeout
         run = _Run(self)
-        error = await why_failed(run.attempt(), self.timeout, run.teller)
+        error = await why_failed(run.attempt(), self.timeout, run.teller, run.unanswered)
         result = attrs.evolve(run.result, error=error)
         if error:
             return result
@@ -155,6 +159,12 @@ class _Run:
         for each in (*phone.hidden, *([] if phone.token is None else [phone.token])):
             self.teller.hide(each)
         self._phone = phone
+        self._sender: AirSender | None = None
+
+    def unanswered(self) -> tuple[str, str]:
+        """What was waited for in vain, and what to do."""
+        sent = 0 if self._sender is None else self._sender.sent
+        return f"no device has acknowledged after {sent} datagrams", _NO_ANSWER
 
     async def attempt(self) -> None:
         """Send, and listen.
@@ -174,6 +184,7 @@ class _Run:
 
     async def _until_acknowledged(self, encoder: Encoder, sink: Sink, ear: PhoneSocket) -> None:
         sender = AirSender(encoder.casts(), sink, on_part=lambda part: self.teller.tell("sending", part=part))
+        self._sender = sender
         failure: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
@@ -188,12 +199,8 @@ class _Run:
     async def _send(self, sender: AirSender) -> None:
         await sender.run()
         await asyncio.sleep(self._phone.rules.patience)
-        raise ProtocolError(
-            f"no device has acknowledged after {sender.sent} datagrams",
-            reason=Reason.TIMEOUT,
-            hint="Check that the device listens, that the network is on 2.4 GHz and 20 MHz wide, that the "
-            "router passes broadcasts on and does not isolate its clients, and that the password is right.",
-        )
+        text, hint = self.unanswered()
+        raise ProtocolError(text, reason=Reason.TIMEOUT, hint=hint)
 
     async def _listen(self, sender: AirSender, ear: PhoneSocket) -> None:
         while True:

@@ -64,13 +64,19 @@ class Teller:
             self._on_event({"event": event, **cleaned})
 
 
-async def why_failed(attempt: Awaitable[None], timeout: float | None, teller: Teller) -> str:
+async def why_failed(
+    attempt: Awaitable[None],
+    timeout: float | None,
+    teller: Teller,
+    late: Callable[[], tuple[str, str]] = lambda: ("", "Give it more time with --timeout."),
+) -> str:
     """Run an attempt and tell a failure.
 
     Args:
         attempt: It raises `QiotError` where it fails.
         timeout: Seconds for the whole of it, or None.
         teller: Whom to tell.
+        late: What was waited for when the time was over, and what to do.
 
     Returns:
         What went wrong, empty where nothing did.
@@ -79,7 +85,8 @@ async def why_failed(attempt: Awaitable[None], timeout: float | None, teller: Te
         async with asyncio.timeout(timeout):
             await attempt
     except TimeoutError:
-        text, reason, hint = f"no end within {timeout} s", Reason.TIMEOUT, "Give it more time with --timeout."
+        waiting, hint = late()
+        text, reason = f"no end within {timeout} s{waiting and ': '}{waiting}", Reason.TIMEOUT
     except QiotError as error:
         text, reason, hint = teller.clean(str(error)), error.reason, error.hint
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
+import attrs
 import pytest
 
 from qiot.errors import ProtocolError
@@ -239,6 +240,21 @@ def test_a_phone_that_starts_over_is_heard_again() -> None:
         ]
         assert passwords[-1] == b"pass1234word"
         assert set(passwords) <= {b"pass1234work", b"pass1234word"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_frames_of_wrong_lengths_are_no_new_datum(seed: int) -> None:
+    """A tenth of what is heard is longer than it was sent; the rest is enough."""
+    randomness = random.Random(seed)
+    heard = [
+        attrs.evolve(seen, length=seen.length + randomness.randrange(1, 300))
+        if randomness.random() < 0.1
+        else seen
+        for seen in Channel(randomness, others=5).carry(encoder().casts())
+    ]
+    result, time = first(heard)
+    assert result.credentials == Credentials(b"MyHome-2G", Secret(b"pass1234word"), ACCESS_POINT)
+    assert time < 18
 
 
 def test_progress_says_what_is_missing() -> None:
