@@ -33,7 +33,7 @@ BELIEVED: Final = 2
 """Weight from which a value is believed: once where nothing else can have been sent, or twice."""
 _QUARRELS: Final = 4
 _ROUNDS: Final = 2
-"""How often a length of a round has to be heard, and more often than any other."""
+"""How often the shortest length of a round has to be heard; and more often than any other."""
 _ROUND_LENGTHS: Final = 32
 
 
@@ -187,17 +187,20 @@ class Evidence:
         if not 1 < total <= SEQUENCES_MAX * SEQUENCE_OCTETS:
             return None
         password = None
-        if all(self._prefix):
+        # Two prefix fields are those of two data, which without a magic field cannot be told apart.
+        if all(self._prefix) and (crc is not None or all(len(votes) == 1 for votes in self._prefix)):
             length = _octet(self._prefix[:2])
             if crc8((length,)) == _octet(self._prefix[2:]) and 1 <= total - 1 - length <= SSID_MAX:
                 password = length
         return Shape(total, crc, password)
 
     def _total_of_rounds(self) -> int:
-        """The total length that the rounds have, or 0."""
-        first, *others = sorted(self._rounds.items(), key=lambda each: each[1], reverse=True)[:2] or [(0, 0)]
-        symbols, count = first
-        if count < _ROUNDS or any(other == count for _, other in others):
+        """The total length that the rounds have, or 0; the shortest one is without others' frames."""
+        if not self._rounds:
+            return 0
+        symbols = min(self._rounds)
+        count = self._rounds[symbols]
+        if count < _ROUNDS or any(other >= count for size, other in self._rounds.items() if size != symbols):
             return 0
         whole, rest = divmod(symbols, _HEADERS + SEQUENCE_OCTETS)
         if not rest:

@@ -301,6 +301,18 @@ def test_data_of_two_that_no_guide_code_parts_is_never_mixed(seed: int) -> None:
     assert found <= {(b"pass1234work", 7), (b"pass1234word", 99)}
 
 
+def test_the_prefix_field_of_another_datum_does_not_cut_this_one() -> None:
+    """Same octets, other borders: without a magic field only the prefix field would tell."""
+    long, short = encoder(b"l", b"H)~NcJ2M ARW+", random_byte=45), encoder(b"l", b"", random_byte=72)
+    symbols = len(long.prefix()) + len(long.data())
+    for rounds, cut in itertools.product((2, 4, 5), range(symbols)):
+        lengths = [cast.length for cast in data_of(long, 0)][: rounds * symbols + cut]
+        lengths += [cast.length for cast in data_of(short, 0)] * 3
+        heard = Channel(random.Random(cut), loss=0.1).carry(sent(lengths, 0.004))
+        found = {(result.credentials.ssid, result.credentials.password.reveal()) for result in results(heard)}
+        assert found <= {(b"l", b"H)~NcJ2M ARW+"), (b"l", b"")}
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_frames_to_others_do_not_make_the_data_longer_or_shorter(seed: int) -> None:
     """Their numbers are all that is known of them, and there are as many as two in each round."""
