@@ -58,12 +58,12 @@ def test_it_stays_the_longer_the_heavier() -> None:
     hopper = Hopper(LOW)
     assert hopper.stay(1, 0.1, Sight())
     assert not hopper.stay(1, LOOK + 0.01, Sight())
-    assert hopper.stay(1, LOOK + 9.5, Sight(busy=True)), "somebody sends a lot: wait until it is known what"
-    assert not hopper.stay(1, LOOK + 10.5, Sight(busy=True))
+    assert hopper.stay(1, LOOK + 3.5, Sight(busy=True)), "somebody sends a lot: wait until it is known what"
+    assert not hopper.stay(1, LOOK + 4.5, Sight(busy=True))
     for _ in range(5):
         assert hopper.stay(1, LOOK + 0.5, Sight(busy=True))
         assert not hopper.stay(1, LOOK + 1.5, Sight(busy=True)), "it was in vain: a video stream"
-    assert hopper.stay(1, LOOK + 9.5, Sight(busy=True)), "but not for ever"
+    assert hopper.stay(1, LOOK + 3.5, Sight(busy=True)), "but not for ever"
     assert hopper.stay(1, 60.0, Sight(weight=0.3, silent=0.1, stale=7.0))
     assert not hopper.stay(1, 60.0, Sight(weight=0.3, silent=0.1, stale=9.0))
     assert hopper.stay(1, 60.0, Sight(weight=0.9, silent=0.1, stale=9.0))

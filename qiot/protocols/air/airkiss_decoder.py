@@ -2,6 +2,10 @@
 
 Rounds between two guide codes are one datum. A phone may start over with other credentials, so that what was
 heard before a guide code is used only where the random byte, or what depends on it, has come again unchanged.
+
+A receiver that starts in the middle of the data waits for no guide code: the checksums of sequences tell the
+overhead, and the length of a round tells the total length. The SSID's checksum is not known then; each symbol
+has to be heard twice instead.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from qiot.protocols.air.airkiss import (
     sequence_checksum,
 )
 from qiot.protocols.air.airkiss_evidence import BELIEVED, CHECKSUM, SEQUENCES_MAX, Evidence
+from qiot.protocols.air.airkiss_overhead import OverheadFinder
 from qiot.protocols.air.airkiss_places import Places
 from qiot.protocols.air.calibration import GuideFinder
 from qiot.protocols.air.crc import crc8
@@ -51,7 +56,9 @@ class _Track:
     places: Places
     overhead: int | None = None
     guiding: bool = False
+    guided: bool = False
     finder: GuideFinder = attrs.field(factory=lambda: GuideFinder(_GUIDE_STEP, GUIDE[0]))
+    unguided: OverheadFinder = attrs.field(factory=OverheadFinder)
     place: int = -1
     symbol: int = -1
     arrived: list[int] = attrs.field(factory=list)
@@ -84,6 +91,7 @@ class AirKissDecoder(Decoder):
         self._wrong_ssid = self._wrong_key = 0
         for track in self._tracks.values():
             track.places = Places(track.number)
+            track.unguided.clear()
             track.arrived.clear()
             track.once.clear()
 
@@ -94,27 +102,49 @@ class AirKissDecoder(Decoder):
         if overhead is not None:
             self._guide(track, overhead)
         if track.overhead is None:
-            return None
-        if length - track.overhead not in _SYMBOLS:
+            self._try(track, heard)
+        else:
+            self._read(track, heard.order, length - track.overhead, sure=heard.sure)
+        return self._result() if self._fresh else None
+
+    def _try(self, track: _Track, heard: Heard) -> None:
+        """Keep the frame until it is known what it says, by a guide code or by checksums."""
+        overhead = track.unguided.feed(heard.order, heard.seen.length, heard.seen.time)
+        if overhead is None:
+            return
+        track.overhead = overhead
+        self.recognised = True
+        for place, symbol in track.unguided.data(overhead):
+            self._read(track, place, symbol, sure=heard.sure)
+        track.unguided.clear()
+
+    def _read(self, track: _Track, place: int, symbol: int, *, sure: bool) -> None:
+        if symbol not in _SYMBOLS:
             self._evidence.doubt = True
-            return None
-        symbol = length - track.overhead
+            return
         if symbol < PREFIX:
-            self._magic(track, heard.order, symbol)
+            self._magic(track, place, symbol)
         else:
             track.guiding = False
             if symbol < HEADER:
                 self._evidence.prefix(symbol - PREFIX >> 4, symbol & 0x0F)
                 self._fresh = True
-            if heard.sure:
-                self._fresh |= track.places.symbol(heard.order, symbol, self._evidence)
+            if sure:
+                self._fresh |= track.places.symbol(place, symbol, self._evidence)
+                if symbol < HEADER:
+                    self._try_again()
             else:
                 self._arrive(track, symbol)
-        track.place, track.symbol = heard.order, symbol
+        track.place, track.symbol = place, symbol
         if self._evidence.is_quarrelling:
-            self._evidence = Evidence()
+            self._replace_evidence()
             self._earlier.clear()
-        return self._result() if self._fresh else None
+
+    def _replace_evidence(self) -> None:
+        """Another datum may begin."""
+        self._evidence = Evidence()
+        for track in self._tracks.values():
+            track.places.forget()
 
     def _track(self, heard: Heard) -> _Track:
         track = self._tracks.get(heard.track)
@@ -132,6 +162,8 @@ class AirKissDecoder(Decoder):
             track.overhead = overhead
             track.places = Places(track.number)
             self.recognised = True
+        track.guided = True
+        track.unguided.clear()
         if track.guiding:
             return
         track.guiding = True
@@ -140,7 +172,7 @@ class AirKissDecoder(Decoder):
             self._look_back()
             self._earlier.append(self._evidence)
             del self._earlier[:-_EARLIER_MAX]
-            self._evidence = Evidence()
+            self._replace_evidence()
 
     def _magic(self, track: _Track, place: int, symbol: int) -> None:
         """A symbol of the magic field, or of the guide code, which looks like the first one."""
@@ -153,6 +185,10 @@ class AirKissDecoder(Decoder):
                 self._evidence.magic(0, track.symbol & 0x0F)
         elif near and track.symbol >> 4 == _LAST_FIELD_PLACE:
             self._evidence.magic(0, nibble)
+        self._try_again()
+
+    def _try_again(self) -> None:
+        """What has waited for the total length, on all tracks."""
         if self._evidence.shape() is not None:
             for known in self._tracks.values():
                 self._fresh |= known.places.again(self._evidence)
@@ -211,12 +247,11 @@ class AirKissDecoder(Decoder):
         shape = self._evidence.shape()
         if shape is None or shape.password is None:
             return None
-        sequences = self._evidence.sequences()
-        if len(sequences) < shape.sequences:
+        octets = self._evidence.octets()
+        if octets is None:
             return None
-        octets = b"".join(sequences[index] for index in range(shape.sequences))
         field, random, ssid = octets[: shape.password], octets[shape.password], octets[shape.password + 1 :]
-        if crc8(ssid) != shape.ssid_crc:
+        if shape.ssid_crc is not None and crc8(ssid) != shape.ssid_crc:
             self._wrong_ssid += 1
             return None
         if (octets, shape.password) == self._done:
@@ -251,7 +286,12 @@ class AirKissDecoder(Decoder):
         elif self._wrong_key:
             text = "complete, but not encrypted with this key"
         elif shape is None:
-            text = "guide code heard, the magic field is missing"
+            start = (
+                "guide code heard"
+                if any(track.guided for track in tracks)
+                else "started in the middle of the data"
+            )
+            text = f"{start}, the magic field is missing"
         elif evidence.wrong_prefix:
             text = f"{len(known)} of {need} sequences, the prefix field's checksum is wrong"
         else:

@@ -3,11 +3,16 @@
 Fields are nibbles that say their own place. Sequences are four octets under seven bits of checksum; their
 symbols may come from different rounds. Seven bits are few: a symbol counts where nothing else can have been
 sent, or when it comes again; and once anything was heard that does not belong here, only when it comes again.
+
+Without the magic field, the total length is found by the numbers of the frames from an index to the next
+prefix field. Other frames in between make that longer, never shorter, and a total that is too long leaves an
+octet that never comes. One that is too short would leave out an octet that was heard.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -22,10 +27,14 @@ SEQUENCES_MAX: Final = (80 + 1 + SSID_MAX + SEQUENCE_OCTETS - 1) // SEQUENCE_OCT
 """For a password of 64 octets, encrypted, the random byte and an SSID of 32."""
 CHECKSUM: Final = -2
 """Slot of a sequence's first symbol; the octets are in slots 0 to 3."""
+_HEADERS: Final = 2
 _KEEP: Final = 3
 BELIEVED: Final = 2
 """Weight from which a value is believed: once where nothing else can have been sent, or twice."""
 _QUARRELS: Final = 4
+_ROUNDS: Final = 2
+"""How often the shortest length of a round has to be heard; and more often than any other."""
+_ROUND_LENGTHS: Final = 32
 
 
 @attrs.define
@@ -43,12 +52,12 @@ class Shape:
 
     Attributes:
         total: Octets of password field, random byte and SSID.
-        ssid_crc: CRC-8 of the SSID.
+        ssid_crc: CRC-8 of the SSID, or None where the total is that of the rounds.
         password: Octets of the password field, or None where the prefix is not known yet.
     """
 
     total: int
-    ssid_crc: int
+    ssid_crc: int | None
     password: int | None
 
     @property
@@ -67,6 +76,7 @@ class Evidence:
     def __init__(self) -> None:
         self._magic: tuple[dict[int, int], ...] = ({}, {}, {}, {})
         self._prefix: tuple[dict[int, int], ...] = ({}, {}, {}, {})
+        self._rounds: dict[int, int] = {}
         self._slots: dict[tuple[int, int], dict[int, _Vote]] = {}
         self._sequences: dict[int, bytes | None] = {}
         self._shape: Shape | None = None
@@ -112,6 +122,11 @@ class Evidence:
     def prefix(self, place: int, nibble: int) -> None:
         """A symbol of the prefix field, at place 0 to 3."""
         self._vote(self._prefix[place], nibble)
+
+    def round(self, symbols: int) -> None:
+        """So many symbols of sequences seem to come from one prefix field to the next."""
+        if symbols in self._rounds or len(self._rounds) < _ROUND_LENGTHS:
+            self._vote(self._rounds, symbols)
 
     def _vote(self, votes: dict[int, int], value: int) -> None:
         votes[value] = votes.get(value, 0) + 1
@@ -165,22 +180,32 @@ class Evidence:
         return self._shape
 
     def _find_shape(self) -> Shape | None:
-        if not all(self._magic):
-            return None
-        total_high, total_low, crc_high, crc_low = (
-            max(votes, key=votes.__getitem__) for votes in self._magic
-        )
-        total, crc = total_high << 4 | total_low, crc_high << 4 | crc_low
-        password = None
-        if all(self._prefix):
-            high, low, check_high, check_low = (max(votes, key=votes.__getitem__) for votes in self._prefix)
-            if crc8((high << 4 | low,)) == check_high << 4 | check_low:
-                password = high << 4 | low
+        if all(self._magic):
+            total, crc = _octet(self._magic[:2]), _octet(self._magic[2:])
+        else:
+            total, crc = self._total_of_rounds(), None
         if not 1 < total <= SEQUENCES_MAX * SEQUENCE_OCTETS:
             return None
-        if password is not None and not 1 <= total - 1 - password <= SSID_MAX:
-            password = None
+        password = None
+        # Two prefix fields are those of two data, which without a magic field cannot be told apart.
+        if all(self._prefix) and (crc is not None or all(len(votes) == 1 for votes in self._prefix)):
+            length = _octet(self._prefix[:2])
+            if crc8((length,)) == _octet(self._prefix[2:]) and 1 <= total - 1 - length <= SSID_MAX:
+                password = length
         return Shape(total, crc, password)
+
+    def _total_of_rounds(self) -> int:
+        """The total length that the rounds have, or 0; the shortest one is without others' frames."""
+        if not self._rounds:
+            return 0
+        symbols = min(self._rounds)
+        count = self._rounds[symbols]
+        if count < _ROUNDS or any(other >= count for size, other in self._rounds.items() if size != symbols):
+            return 0
+        whole, rest = divmod(symbols, _HEADERS + SEQUENCE_OCTETS)
+        if not rest:
+            return whole * SEQUENCE_OCTETS
+        return whole * SEQUENCE_OCTETS + rest - _HEADERS if rest > _HEADERS else 0
 
     @property
     def wrong_prefix(self) -> bool:
@@ -198,7 +223,8 @@ class Evidence:
         return self._sequences[index]
 
     def _find_sequence(self, index: int, count: int) -> bytes | None:
-        weight = 2 * BELIEVED if self.doubt else BELIEVED
+        unsure = self.doubt or self._shape is None or self._shape.ssid_crc is None
+        weight = 2 * BELIEVED if unsure else BELIEVED
         slots = [self._values(index, slot, weight) for slot in range(count)]
         checksums = self._values(index, CHECKSUM, weight)
         if not checksums or not all(slots):
@@ -219,6 +245,19 @@ class Evidence:
         found = {index: self.sequence(index) for index in range(shape.sequences)}
         return {index: octets for index, octets in found.items() if octets is not None}
 
+    def octets(self) -> bytes | None:
+        """All octets, where every sequence is there, and nothing was heard beyond the last one."""
+        shape, sequences = self.shape(), self.sequences()
+        if shape is None or len(sequences) < shape.sequences:
+            return None
+        if shape.ssid_crc is None and self._last_octet() != shape.total - 1:
+            return None
+        return b"".join(sequences[index] for index in range(shape.sequences))
+
+    def _last_octet(self) -> int:
+        """The last octet of all that were heard."""
+        return max((SEQUENCE_OCTETS * index + slot for index, slot in self._slots if slot >= 0), default=-1)
+
     def known(self) -> int:
         """How many symbols of sequences are known."""
         return len(self._slots)
@@ -229,7 +268,9 @@ class Evidence:
         """Something is not as it was heard earlier."""
         shape, before = self.shape(), earlier.shape()
         if shape is not None and before is not None:
-            if (shape.total, shape.ssid_crc) != (before.total, before.ssid_crc):
+            if shape.total != before.total:
+                return True
+            if None not in (shape.ssid_crc, before.ssid_crc) and shape.ssid_crc != before.ssid_crc:
                 return True
             if None not in (shape.password, before.password) and shape.password != before.password:
                 return True
@@ -270,3 +311,9 @@ class Evidence:
         self._sequences.clear()
         self._shape_is_new = True
         self.wrong_checksums += earlier.wrong_checksums
+
+
+def _octet(nibbles: Sequence[dict[int, int]]) -> int:
+    """The high and the low nibble that came most often."""
+    high, low = (max(votes, key=votes.__getitem__) for votes in nibbles)
+    return high << 4 | low

@@ -71,6 +71,10 @@ class Places:
         self._last = self._symbol = -1
         self._chained = self._data_heard = self._prefix_in_round = False
 
+    def forget(self) -> None:
+        """Another datum may begin: what waits is not of it."""
+        self._waiting.clear()
+
     def symbol(self, place: int, symbol: int, evidence: Evidence) -> bool:
         """Take a header, prefix or data symbol; True where something found its place."""
         if place <= self._last:
@@ -113,6 +117,8 @@ class Places:
         done = self._backwards(place, position, evidence)
         if self._anchor is not None:
             start, before = self._anchor
+            if position < 0 <= before:
+                evidence.round(before + place - start - (position + _FIELD))
             symbols = tuple((at - start, symbol) for at, symbol in self._pending if at < place)
             window = _Window(before, position, place, place - start, symbols)
             if symbols:
@@ -179,6 +185,8 @@ class Places:
 
     def again(self, evidence: Evidence) -> bool:
         """Try the windows that waited for the total length to be known."""
+        if not self._waiting:
+            return False
         waiting, self._waiting = self._waiting, []
         done = False
         for window in waiting:

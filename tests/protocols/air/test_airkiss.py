@@ -11,6 +11,10 @@ from qiot.errors import ProtocolError
 from qiot.model import AckRecipe, Credentials, Reason, Secret
 from qiot.protocols.air.airkiss import GUIDE, AirKiss, Pacing, decrypt, encrypt
 from qiot.protocols.air.airkiss_decoder import AirKissDecoder
+from qiot.protocols.air.calibration import OVERHEADS
+from qiot.protocols.air.casts import Cast, Encoder
+from qiot.protocols.air.esptouch import EspTouch
+from qiot.protocols.air.esptouch_v2 import EspTouchV2
 from qiot.protocols.air.observation import Direction
 from qiot.protocols.air.results import AIRKISS
 from qiot.protocols.air.tracker import Tracker
@@ -203,13 +207,6 @@ def test_a_capture_without_sequence_numbers_is_decoded() -> None:
     assert result.credentials == Credentials(b"MyHome-2G", Secret(b"pass1234word"))
 
 
-def test_a_start_in_the_middle_waits_for_the_guide_and_no_longer() -> None:
-    casts = itertools.islice(encoder().casts(), 500, None)
-    result, time = first(Channel(random.Random(8), loss=0.2).carry(casts))
-    assert result.credentials.password == Secret(b"pass1234word")
-    assert time < 850 * 0.004 + 2
-
-
 def test_a_phone_that_starts_over_is_heard_again() -> None:
     wrong = encoder(password=b"pass1234work", random_byte=7, pacing=BRIEF)
     right = encoder(random_byte=99, pacing=BRIEF)
@@ -232,3 +229,114 @@ def test_progress_says_what_is_missing() -> None:
     assert progress.missing == ("sequence 3", "sequence 4", "sequence 5")
     assert (progress.have, progress.need) == (3, 6)
     assert "3 of 6" in progress.text
+
+
+# --- from the middle of the data on ------------------------------------------------------------------------
+
+
+def data_of(phone: AirKiss, first: int = 7) -> list[Cast]:
+    """What comes between the magic field and the next guide code, the first symbols of it left out."""
+    start = 4 * (phone.pacing.guides + phone.pacing.magics) + first
+    casts = itertools.islice(phone.casts(), start, None)
+    return list(itertools.takewhile(lambda cast: cast.part != "guide", casts))
+
+
+@pytest.mark.parametrize("overhead", OVERHEADS)
+@pytest.mark.parametrize(
+    ("ssid", "password"),
+    [(b"MyHome-2G"[:size], b"pass1234word") for size in (4, 5, 6, 7)]  # every length of the last sequence
+    + [(b"x", b""), (b"abc", b""), ("会议室".encode("gbk"), b"\xff" * 64), (bytes(range(32)), b"12345678")],
+)
+def test_no_guide_code_and_no_magic_field_is_needed(ssid: bytes, password: bytes, overhead: int) -> None:
+    phone = encoder(ssid, password)
+    result, time = first(Channel(random.Random(1), overhead=overhead).carry(data_of(phone)))
+    assert result.credentials == Credentials(ssid, Secret(password))
+    assert result.fields == {"random": 186}
+    symbols = len(phone.prefix()) + len(phone.data())
+    assert time < data_of(phone)[0].t + 0.004 * max(3.1 * symbols, 60)
+
+
+@pytest.mark.parametrize("first_symbol", [0, 1, 2, 3, 4, 5, 11, 20, 37])
+def test_data_may_begin_anywhere(first_symbol: int) -> None:
+    heard = Channel(random.Random(first_symbol), loss=0.15, others=5).carry(data_of(encoder(), first_symbol))
+    result, _ = first(heard)
+    assert result.credentials == Credentials(b"MyHome-2G", Secret(b"pass1234word"))
+
+
+def test_data_under_a_key_is_enough() -> None:
+    result, _ = first(Channel(random.Random(1), loss=0.1).carry(data_of(encoder(key=KEY))), with_key(KEY))
+    assert result.credentials.password == Secret(b"pass1234word")
+
+
+def test_an_overhead_that_no_cipher_has_waits_for_the_guide_code() -> None:
+    tracker = Tracker()
+    assert not results(Channel(random.Random(8), overhead=70).carry(data_of(encoder())), tracker)
+    assert not tracker.progress()
+    casts = itertools.islice(encoder().casts(), 500, None)
+    result, time = first(Channel(random.Random(8), overhead=70, loss=0.2).carry(casts))
+    assert result.credentials.password == Secret(b"pass1234word")
+    assert time < 850 * 0.004 + 2
+
+
+@pytest.mark.parametrize(("random_byte", "found"), [(186, [b"pass1234word"]), (187, [])])
+def test_data_from_before_the_guide_code_is_used_where_the_random_byte_is_the_same(
+    random_byte: int, found: list[bytes]
+) -> None:
+    """One round before the guide code, and less than one after it, which ends with the random byte."""
+    before, after = encoder(), encoder(random_byte=random_byte, pacing=SHORT)
+    until_random = 4 * (SHORT.guides + SHORT.magics + 1) + 4 * (2 + 4)
+    casts = (*data_of(before)[:55], *itertools.islice(after.casts(), until_random))
+    heard = Channel(random.Random(0)).carry(sent([cast.length for cast in casts], 0.004))
+    assert [result.credentials.password.reveal() for result in results(heard)] == found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_data_of_two_that_no_guide_code_parts_is_never_mixed(seed: int) -> None:
+    """The receiver was away when the phone started over; the lengths are the same, most octets, too."""
+    wrong, right = encoder(password=b"pass1234work", random_byte=7), encoder(random_byte=99)
+    before, after = data_of(wrong)[: 60 + 30 * seed], data_of(right, seed)
+    lengths = [cast.length for cast in (*before, *after)]
+    heard = Channel(random.Random(seed), loss=0.05 * (seed % 5)).carry(sent(lengths, 0.004))
+    found = {(result.credentials.password.reveal(), result.fields["random"]) for result in results(heard)}
+    assert found <= {(b"pass1234work", 7), (b"pass1234word", 99)}
+
+
+def test_the_prefix_field_of_another_datum_does_not_cut_this_one() -> None:
+    """Same octets, other borders: without a magic field only the prefix field would tell."""
+    long, short = encoder(b"l", b"H)~NcJ2M ARW+", random_byte=45), encoder(b"l", b"", random_byte=72)
+    symbols = len(long.prefix()) + len(long.data())
+    for rounds, cut in itertools.product((2, 4, 5), range(symbols)):
+        lengths = [cast.length for cast in data_of(long, 0)][: rounds * symbols + cut]
+        lengths += [cast.length for cast in data_of(short, 0)] * 3
+        heard = Channel(random.Random(cut), loss=0.1).carry(sent(lengths, 0.004))
+        found = {(result.credentials.ssid, result.credentials.password.reveal()) for result in results(heard)}
+        assert found <= {(b"l", b"H)~NcJ2M ARW+"), (b"l", b"")}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_frames_to_others_do_not_make_the_data_longer_or_shorter(seed: int) -> None:
+    """Their numbers are all that is known of them, and there are as many as two in each round."""
+    noisy = Channel(random.Random(seed), loss=0.2, others=15, others_heard=False)
+    found = [result.credentials for result in results(noisy.carry(data_of(encoder())))]
+    assert found in ([], [Credentials(b"MyHome-2G", Secret(b"pass1234word"))])
+
+
+def test_progress_knows_a_phone_in_the_middle_of_the_data() -> None:
+    tracker = Tracker()
+    assert not results(Channel(random.Random(1)).carry(data_of(encoder())[:40]), tracker)
+    (progress,) = tracker.progress()
+    assert (progress.protocol, progress.overhead, progress.missing) == (AIRKISS, (52,), ("magic field",))
+    assert "started in the middle of the data" in progress.text
+
+
+def test_what_is_no_airkiss_is_not_taken_for_it() -> None:
+    source = random.Random(3)
+    alike = [source.choice((0x80, 0x81, 0x82, *range(0x80, 0x200))) for _ in range(20_000)]
+    others: list[Encoder] = [
+        EspTouch(b"MyHome-2G", Secret(b"pass1234word"), bytes(6), "192.168.1.2"),
+        EspTouchV2(b"MyHome-2G", Secret(b"pass1234word"), bytes(6), source.randbytes),
+    ]
+    for casts in (sent(alike, 0.004), *(itertools.islice(other.casts(), 3000) for other in others)):
+        tracker = with_key(None)
+        assert not results(Channel(source).carry(casts), tracker)
+        assert not tracker.progress()

@@ -63,6 +63,14 @@ def test_the_median_is_near_the_limit_of_the_same_runs(
     assert decoded <= most * statistics.median(limit for _, limit in times)
 
 
+@pytest.mark.parametrize("name", ["esptouch-v1", "airkiss"])
+@pytest.mark.parametrize(("loss", "most"), [(0.0, 1.0), (0.3, 2.0)])
+def test_a_start_in_the_middle_of_the_data_waits_for_no_guide(name: str, loss: float, most: float) -> None:
+    """The next guide is 2.2 s away (AirKiss) or more."""
+    options = parse_options(["--skip", "500"])
+    assert statistics.median(run(CASES[name], loss, seed, options)[0] for seed in range(9)) < most
+
+
 @pytest.mark.parametrize("name", ["esptouch-v1", "esptouch-v2", "airkiss"])
 def test_both_halves_of_the_way_are_faster_than_one(name: str) -> None:
     medians = {
