@@ -12,6 +12,7 @@ from qiot.hal.contract import Datagram, Endpoint, ListenContext, Listener, Udp
 from qiot.log import get_logger, mask_message
 from qiot.model import Peer
 from qiot.protocols.base import Codec, Heard, News, Output, Send
+from qiot.wifi_config.drivers.codec_clock import CodecClock
 
 __all__ = ["UdpListener"]
 
@@ -76,8 +77,7 @@ class UdpListener(Listener):
         self._endpoints: dict[str, Endpoint] = {}
         self._readers: list[asyncio.Task[None]] = []
         self._arrived: asyncio.Queue[_Arrival] = asyncio.Queue(_WAITING)
-        self._waiting: asyncio.Timeout | None = None
-        self._quiet = asyncio.Event()
+        self._clock = CodecClock(codec)
         self._shown: deque[tuple[bytes, str]] = deque(maxlen=_SHOWN_COPIES)
         self._not_sent: tuple[str, str] | None = None
         self._dropped: dict[str, int] = {}
@@ -108,7 +108,6 @@ class UdpListener(Listener):
             asyncio.create_task(self._receive(door, endpoint), name=f"qiot UDP {door}")
             for door, endpoint in self._endpoints.items()
         ]
-        self._quiet.set()
 
     async def _open(self, port: int) -> Endpoint:
         try:
@@ -152,14 +151,14 @@ class UdpListener(Listener):
     async def drain(self) -> None:
         """Return when the codec has nothing more to repeat."""
         if not self._announces:
-            await self._quiet.wait()
+            await self._clock.wait_quiet()
 
     async def stop(self) -> None:
         """Close the ports."""
         endpoints, self._endpoints = self._endpoints, {}
         readers, self._readers = self._readers, []
         everybody, self._to_everybody = self._to_everybody, None
-        self._quiet.set()
+        self._clock.end()
         for reader in readers:
             reader.cancel()
         if everybody is not None:
@@ -180,13 +179,10 @@ class UdpListener(Listener):
 
     async def _next(self) -> tuple[str, Datagram] | None:
         """A datagram and its door, or None when the codec's clock is due."""
-        try:
-            async with asyncio.timeout_at(self._codec.deadline()) as self._waiting:
-                door, arrived = await self._arrived.get()
-        except TimeoutError:
+        arrival = await self._clock.wait(self._arrived.get())
+        if arrival is None:
             return None
-        finally:
-            self._waiting = None
+        door, arrived = arrival
         if isinstance(arrived, HalError):
             raise arrived
         return door, arrived
@@ -225,18 +221,8 @@ class UdpListener(Listener):
                 await self._send(output)
             elif isinstance(output, Heard):
                 heard.append(output)
-        self._rearm()
+        self._clock.rearm()
         return heard
-
-    def _rearm(self) -> None:
-        """Wake `read` in time for the codec's next deadline, whoever changed it."""
-        deadline = self._codec.deadline()
-        if deadline is None:
-            self._quiet.set()
-        else:
-            self._quiet.clear()
-        if self._waiting is not None and not self._waiting.expired():
-            self._waiting.reschedule(deadline)
 
     async def _send(self, send: Send) -> None:
         endpoint = self._endpoints.get(send.port)
