@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from qiot.errors import HalError
 from qiot.hal.linux.radio import Radio
@@ -39,8 +38,7 @@ class Stillness:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({task})
+            await asyncio.wait({task})
 
     async def _keep(self) -> None:
         try:
