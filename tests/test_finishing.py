@@ -1,4 +1,4 @@
-"""Work that is finished whatever becomes of who asked for it."""
+"""Work that is finished, or cancelled, whatever becomes of who asked for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from qiot.finishing import finish
+from qiot.finishing import cancellable, finish
 
 
 async def test_it_gives_the_result_and_the_error() -> None:
@@ -55,3 +55,36 @@ async def test_what_fails_after_a_cancellation_is_logged(caplog: pytest.LogCaptu
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert "the disk is full" in caplog.text
+
+
+async def test_a_swallowed_cancellation_arrives() -> None:
+    ended: list[str] = []
+
+    async def swallowing(error: Exception | None) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("swallowed")
+        if error is not None:
+            raise error
+
+    for error in (None, ValueError("no good")):
+        caller = asyncio.ensure_future(cancellable(swallowing(error)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+    assert ended == ["swallowed", "swallowed"]
+
+
+async def test_what_is_cancellable_gives_its_result_and_its_error() -> None:
+    async def work(error: Exception | None) -> str:
+        await asyncio.sleep(0)
+        if error is not None:
+            raise error
+        return "done"
+
+    assert await cancellable(work(None)) == "done"
+    with pytest.raises(ValueError, match="no good"):
+        await cancellable(work(ValueError("no good")))

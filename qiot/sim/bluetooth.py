@@ -11,6 +11,8 @@ import socket
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
+from qiot.finishing import cancellable
+
 if TYPE_CHECKING:
     from bumble.device import Device
 
@@ -48,7 +50,7 @@ class BluetoothAir:
         host.controller = controller
         device = Device(name=name, host=host)
         try:
-            await device.power_on()
+            await cancellable(device.power_on())
             yield device
         finally:
             # Whoever was connected sees it, as when a controller loses its power.

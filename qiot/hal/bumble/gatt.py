@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from qiot.errors import HalError, MediumError, NotSupportedError
-from qiot.finishing import finish
+from qiot.finishing import cancellable, finish
 from qiot.hal.contract import Gatt, GattEvent, GattProfile, Written
 from qiot.hal.gatt_events import GattEvents
 from qiot.hal.gatt_profiles import MTU_MAX, check_profiles, short_name
@@ -319,13 +319,14 @@ async def _advertise(device: Device, profile: GattProfile) -> None:
 
     if device.is_advertising:
         return
-    await device.start_advertising(
+    starting = device.start_advertising(
         own_address_type=OwnAddressType.PUBLIC if _public(device) else OwnAddressType.RANDOM,
         advertising_data=profile.advertising,
         scan_response_data=profile.scan_response,
         advertising_interval_min=_INTERVAL,
         advertising_interval_max=_INTERVAL,
     )
+    await cancellable(starting)
 
 
 def _public(device: Device) -> str:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from qiot.errors import ConfigurationError, HalError, MediumError, NotSupportedError
+from qiot.finishing import cancellable
 from qiot.hal.bumble.gatt import BumbleGatt
 from qiot.hal.contract import BtCombo, Capabilities, Combination, Gatt, Platform, PortT, Role
 from qiot.hal.registry import PlatformSpec
@@ -90,7 +91,7 @@ class BumblePlatform(Platform):
                     device = Device.with_hci(
                         "qiot", Address.generate_static_address(), transport.source, transport.sink
                     )
-                    await device.power_on()
+                    await cancellable(device.power_on())
             except TimeoutError:
                 raise MediumError(
                     f"the Bluetooth controller {self._transport} does not answer",

@@ -25,8 +25,9 @@ from qiot.hal.contract import (
     Wifi,
 )
 from qiot.model import Reason
+from qiot.wifi_config.methods import METHODS, Method
 
-__all__ = ["CUTS", "ROLES", "Bench", "abandon"]
+__all__ = ["CUTS", "METHOD_OF", "ROLES", "Bench", "abandon"]
 
 CUTS: Final = 16
 """A read is cut off after each number of turns of the loop below this, one try each."""
@@ -58,6 +59,10 @@ ROLES: Final[Mapping[type, Role]] = {
     Camera: Role.CAMERA,
 }
 """The role that each port of the radio plays."""
+METHOD_OF: Final[Mapping[type, Method]] = {
+    method.port: method for method in METHODS.values() if method.port is not None
+}
+"""The method that each listener is."""
 _END_OF_CANCELLED: Final = 30.0
 """A cancelled verb may have to undo a lot, such as to bring a network back."""
 _BLOCK: Final = 2.0
@@ -84,7 +89,7 @@ class Bench:
         self.environment = environment
         self.kind = kind
         self._factory = factory
-        self._roles: frozenset[Role] | None = None
+        self._claimed: Capabilities | None = None
         self._opened: list[Platform] = []
         self._closed: list[Platform] = []
 
@@ -136,18 +141,17 @@ class Bench:
 
     async def capabilities(self) -> Capabilities:
         """What the platform claims."""
-        found = await self.call("Platform.capabilities", self.platform.capabilities())
-        self._roles = found.roles
-        return found
+        self._claimed = await self.call("Platform.capabilities", self.platform.capabilities())
+        return self._claimed
 
     async def begin(self) -> None:
         """Open the platform, and see that it claims the port that is tested.
 
         Raises:
-            NotClaimed: It has no such port, or does not claim the role of that.
+            NotClaimed: It has no such port, or does not claim what that needs.
         """
         await self.open()
-        if self.kind in ROLES:
+        if self.kind in ROLES or self.kind in METHOD_OF:
             self.port(self.kind)
             await self.capabilities()
         if self.kind is not Platform:
@@ -157,11 +161,10 @@ class Bench:
         """The port.
 
         Raises:
-            NotClaimed: The platform has none, and says so as it should, or does not claim its role.
+            NotClaimed: The platform has none, and says so as it should, or does not claim what it needs.
         """
-        role = ROLES.get(kind)
-        if role is not None and self._roles is not None and role not in self._roles:
-            not_claimed(f"the {role} role is not claimed")
+        if self._claimed is not None:
+            _expect_claimed(kind, self._claimed)
         try:
             found = self.platform.port(kind)
         except NotSupportedError as error:
@@ -312,6 +315,16 @@ class Bench:
         # Who makes a platform may import what it needs, which takes its time.
         limit = (_INTERRUPT if verb == "Platform" else _BLOCK) * max(self.patience, 1.0)
         expect(watch.worst < limit, f"{verb} blocked the event loop for {watch.worst:.1f} s")
+
+
+def _expect_claimed(kind: type, claimed: Capabilities) -> None:
+    """A port plays its role; a listener needs those of its method, or a chip that runs it by itself."""
+    method = METHOD_OF.get(kind)
+    if method is not None and method.name in claimed.chip:
+        return
+    needed = method.listen if method is not None else {ROLES[kind]} if kind in ROLES else set[Role]()
+    for role in sorted(needed - claimed.roles):
+        not_claimed(f"the {role} role is not claimed")
 
 
 async def abandon(task: asyncio.Future[Any]) -> None:

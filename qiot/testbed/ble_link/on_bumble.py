@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from qiot.errors import NotSupportedError
+from qiot.finishing import cancellable
 from qiot.testbed.ble_link.advertisement import Advertisement, Wanted, long_uuid
 from qiot.testbed.ble_link.central import Central, LinkError
 
@@ -100,9 +101,10 @@ class BumbleCentral(Central):
         self._begin()
         try:
             async with asyncio.timeout(timeout):
-                connection = await device.connect(
+                connecting = device.connect(
                     _address(seen), own_address_type=_own_type(device), timeout=timeout
                 )
+                connection = await cancellable(connecting)
                 self._connection = connection
                 connection.on("disconnection", lambda _reason: self._on_lost(connection))
                 peer = Peer(connection)
@@ -222,7 +224,7 @@ async def on_transport(name: str) -> AsyncGenerator[Device, None]:
         ) from None
     try:
         device = Device.with_hci("phone", Address.generate_static_address(), transport.source, transport.sink)
-        await device.power_on()
+        await cancellable(device.power_on())
         yield device
         with contextlib.suppress(Exception):
             await device.power_off()

@@ -7,21 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from qiot.errors import NotSupportedError
-from qiot.hal.conformance.bench import ROLES, Bench
+from qiot.hal.conformance.bench import METHOD_OF, ROLES, Bench
 from qiot.hal.conformance.check import Broken, check, expect
 from qiot.hal.contract import (
-    AirKiss,
-    BtCombo,
     Camera,
     Capabilities,
-    ChipSoftAp,
     FrameFilter,
     Gatt,
-    Listener,
     Platform,
     Role,
-    SimpleConfig,
-    SmartConfig,
     Sniffer,
     SoftAp,
     Storage,
@@ -30,13 +24,7 @@ from qiot.hal.contract import (
     Wifi,
 )
 
-_OF_METHOD: Final[dict[str, type[Listener]]] = {
-    "smart_config": SmartConfig,
-    "airkiss": AirKiss,
-    "simple_config": SimpleConfig,
-    "bt_combo": BtCombo,
-    "soft_ap": ChipSoftAp,
-}
+_OF_METHOD: Final[dict[str, type]] = {method.name: kind for kind, method in METHOD_OF.items()}
 _KINDS: Final = (*ROLES, *_OF_METHOD.values(), Udp, Storage, Transport)
 
 
