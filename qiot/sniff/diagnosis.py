@@ -88,7 +88,7 @@ def _advice(ear: Ear, progress: Sequence[Progress]) -> Iterator[str]:
 
 def _advice_on(progress: Sequence[Progress]) -> Iterator[str]:
     for each in progress[:_SHOWN]:
-        # The decoders say in their own words where a key or a PIN is what is missing.
+        # The decoders say in their own words what is missing: a key, a PIN, the user's start.
         if "key" in each.text or "PIN" in each.text:
             yield "give the device's key or PIN: --esptouch-key, --airkiss-key, --pin"
         elif each.wrong_checksums > _FEW and 2 * each.wrong_checksums > each.have:
@@ -96,6 +96,8 @@ def _advice_on(progress: Sequence[Progress]) -> Iterator[str]:
                 "many checksums are wrong: several phones or another program send at once, or the sender "
                 "does not follow the protocol"
             )
+        elif each.weight < 1 and "waits for its user" in each.text:
+            yield "only the waiting signal is sent: type the password into the application and start it"
         elif each.weight < 1:
             yield "symbols are missing: listen longer, or closer to the phone and its access point"
         yield from _one_sided(Direction.TO_AP in each.directions, Direction.FROM_AP in each.directions)

@@ -22,7 +22,7 @@ from qiot.hal.mock.platform import MockPlatform
 from qiot.model import Credentials, Secret
 from qiot.protocols.air.airkiss import AirKiss
 from qiot.protocols.air.esptouch import EspTouch
-from qiot.protocols.air.esptouch_v2 import EspTouchV2
+from qiot.protocols.air.esptouch_v2 import SYNC, EspTouchV2
 from qiot.protocols.air.realtek import RealtekSimpleConfig
 from qiot.protocols.air.tracker import Tracker
 from qiot.sim.wifi import HomeNetwork
@@ -165,6 +165,17 @@ def test_a_wrong_prefix_is_explained(tmp_path: Path, capsys: pytest.CaptureFixtu
     wrong = (attrs.evolve(cast, length=cast.length ^ (cast.part == "prefix")) for cast in casts)
     _, said = sniffed(capsys, Capture(Shape()).add(wrong).write(tmp_path / "air.pcap"), status=1)
     assert "the prefix field's checksum is wrong" in said
+
+
+def test_a_phone_that_waits_for_its_user_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phone = EspTouchV2(SSID, PASSWORD, ACCESS_POINT, random.Random(1).randbytes, presync=3.0)
+    waiting = itertools.takewhile(lambda cast: cast.length == SYNC, phone.casts())
+    _, said = sniffed(capsys, Capture(Shape()).add(waiting).write(tmp_path / "air.pcap"), status=1)
+    assert "ESP-TOUCH v2: the phone waits for its user" in said
+    assert "start it" in said
+    assert "symbols are missing" not in said
 
 
 def test_quiet_channels_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

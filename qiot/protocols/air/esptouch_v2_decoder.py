@@ -41,6 +41,8 @@ _KEEP: Final = 192
 _BELIEVED: Final = 2
 """Times that a pair is heard before an overhead that no cipher has is believed."""
 _PAIRS: Final = 8
+_WAITING: Final = 10
+"""Sync symbols in a row, from which on the phone waits for its user (section 1, pre-sync)."""
 _SYMBOLS_MIN: Final = 0.8
 """Share of a track's last frames that have to be symbols; with a wrong overhead half of them are."""
 
@@ -56,6 +58,7 @@ class _Track:
         recent: The last frames, from before the guide was heard, too.
         long: Place and length of the last frame that may have been a sync symbol.
         pairs: How often a pair of sync lengths was heard.
+        syncs: Sync symbols since anything else of that size.
     """
 
     direction: Direction
@@ -65,6 +68,7 @@ class _Track:
     recent: Recent = attrs.field(factory=lambda: Recent(_KEEP))
     long: tuple[int, int] = (-10, 0)
     pairs: dict[tuple[int, int], int] = attrs.field(factory=dict)
+    syncs: int = 0
 
 
 class EspTouchV2Decoder(Decoder):
@@ -119,6 +123,8 @@ class EspTouchV2Decoder(Decoder):
             return
         before, other = track.long
         track.long = (place, length)
+        track.syncs = track.syncs + 1 if length == other and length - SYNC in OVERHEADS else 0
+        self.recognised |= track.syncs >= _WAITING
         if abs(length - other) not in _STEPS or place - before not in (_NEAR if sure else (1,)):
             return
         overhead, count = min(length, other) - SYNC, abs(length - other) + SYNC - COUNT + 1
@@ -230,6 +236,8 @@ class EspTouchV2Decoder(Decoder):
             text = "complete"
         elif self._trouble:
             text = self._trouble
+        elif not tracks:
+            text = "the phone waits for its user: start it in the application"
         else:
             text = f"{known} of {evidence.need} planes, head {'known' if head else 'missing'}"
         return State(
