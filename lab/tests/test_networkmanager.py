@@ -344,6 +344,20 @@ async def test_nothing_saved_is_told(device: Backends) -> None:
     assert caught.value.reason is Reason.NO_SAVED_NETWORK
 
 
+@pytest.mark.duration(15)
+async def test_what_is_forgotten_is_left(world: World, device: Backends) -> None:
+    await know_earlier(world, device)
+    for _ in range(2):
+        await device.station.forget()
+    assert await asyncio.to_thread(profiles) == []
+    await asyncio.to_thread(until, lambda: not active_profile(), "the network is left")
+    status = await device.station.status()
+    assert (status.connected, status.ssid, status.saved) == (False, None, None)
+    with pytest.raises(JoinError) as caught:
+        await device.station.rejoin(10)
+    assert caught.value.reason is Reason.NO_SAVED_NETWORK
+
+
 @pytest.mark.duration(30)
 async def test_networkmanager_may_end_during_a_join(world: World, device: Backends) -> None:
     with world.on_air(dhcp=False) as home:

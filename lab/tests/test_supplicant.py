@@ -282,6 +282,25 @@ async def test_a_cancellation_brings_the_earlier_network_back(bench: Bench) -> N
             await asyncio.to_thread(as_before, supplicant)
 
 
+@pytest.mark.duration(20)
+async def test_what_is_forgotten_is_left_for_what_the_user_knows(bench: Bench) -> None:
+    device, first, second = lab_radios(bench, 3)
+    earlier = bench.home_ap(first, ssid=EARLIER, name="earlier")
+    home = bench.home_ap(second, channel=11)
+    supplicant = bench.supplicant(device)
+    known(supplicant, earlier)
+    async with running() as made:
+        await made.station.join(target(home), 20)
+        await made.station.settle(keep=True)
+        assert (await made.station.status()).saved == home.ssid
+        for _ in range(2):
+            await made.station.forget()
+        await asyncio.to_thread(is_in, supplicant, EARLIER)
+        lines = supplicant.command("list_networks").splitlines()[1:]
+        assert [line.split("\t")[1] for line in lines] == [EARLIER.decode(), "ELSEWHERE"]
+        assert (await made.station.status()).saved == EARLIER
+
+
 @pytest.mark.duration(25)
 async def test_a_restart_of_wpa_supplicant_is_noticed(bench: Bench) -> None:
     device, first, second = lab_radios(bench, 3)
