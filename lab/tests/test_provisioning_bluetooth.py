@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import attrs
 import pytest
 from qiot.api import CloudOptions, WifiConfig
-from qiot.device_info import DeviceInfo
+from qiot.device_info import Cloud, DeviceInfo
 from qiot.hal.linux.bluez import BluezGatt
 from qiot.hal.registry import open_platform
 from qiot.model import Credentials, Secret, Step
@@ -40,67 +41,126 @@ ENTRY = {
     "key_deviceinfo": {"deviceSecret": SECRET},
 }
 IDENTITY = DeviceInfo(PRODUCT, NAME, region="china", device_secret=Secret(SECRET))
+THING_PRODUCT, THING_UUID, THING_SECRET = (
+    "fFMes8kzaLRHMy",
+    "rn01b55A74fa0c16",
+    "bd2625eb1fa0499ea60aadd09ae0a184",
+)
+THING_ENTRY = {
+    "cloud": "rlink",
+    "productId": THING_PRODUCT,
+    "deviceName": THING_UUID,
+    "productSecret": "the product's",
+    "key_deviceinfo": {"deviceSecret": THING_SECRET},
+}
+THING = DeviceInfo(THING_PRODUCT, THING_UUID, device_secret=Secret(THING_SECRET), cloud=Cloud.RLINK)
+OWNER, HOUSE = "us1689940117281427456", "1740300523660267520"
 
 
 @attrs.frozen
 class Spoken:
-    """A protocol as a phone knows it."""
+    """A protocol as a phone knows it, with the phone's last word where all went well."""
 
     method: str
     service: str
     notify: str
     advertising: str
     scan_response: str
+    name: str
+    last: str = "bound"
+    identity: DeviceInfo = IDENTITY
 
 
 SPOKEN = {
-    "blufi": Spoken("blufi", "ffff", "ff02", "0201060303ffff", "0d09" + b"BLUFI_DEVICE".hex()),
-    "bt_combo": Spoken("bt_combo", "ffff", "ff02", "0201060303ffff", "0909" + b"BLECOMBO".hex()),
+    "blufi": Spoken(
+        "blufi", "ffff", "ff02", "0201060303ffff", "0d09" + b"BLUFI_DEVICE".hex(), name="BLUFI_DEVICE"
+    ),
+    "bt_combo": Spoken(
+        "bt_combo", "ffff", "ff02", "0201060303ffff", "0909" + b"BLECOMBO".hex(), name="BLECOMBO"
+    ),
     "llsync": Spoken(
         "llsync",
         "fff0",
         "ffe3",
         "0201060303f0ff14ffe7fe02{mac}" + PRODUCT.encode().hex(),
         "0609" + NAME.encode().hex(),
+        name=NAME,
+    ),
+    "thing": Spoken(
+        "thing",
+        "a101",
+        "2b10",
+        "020106030201a1121601a100" + THING_PRODUCT.encode().hex(),
+        "0309525919ff0000000302000500" + THING_UUID.encode().hex(),
+        name="RY",
+        last="online",
+        identity=THING,
     ),
 }
 
 
-def codec(method: str, token: str) -> Codec:
-    password, grant = Secret(PASSWORD), Secret(token)
+def codec(method: str, cloud: LocalCloud, token: str) -> Codec:
+    ssid, password, grant = SSID.encode(), Secret(PASSWORD), Secret(token)
     if method == "blufi":
         from qiot.protocols.ble.blufi_phone import BluFiPhone
 
-        return BluFiPhone(random=os.urandom, ssid=SSID.encode(), password=password, token=grant)
+        return BluFiPhone(random=os.urandom, ssid=ssid, password=password, token=grant)
     if method == "bt_combo":
         from qiot.protocols.ble.btcombo_phone import BtComboPhone
 
-        return BtComboPhone(ssid=SSID.encode(), password=password, token=grant)
-    from qiot.protocols.ble.llsync_phone import LLSyncPhone
+        return BtComboPhone(ssid=ssid, password=password, token=grant)
+    if method == "llsync":
+        from qiot.protocols.ble.llsync_phone import LLSyncPhone
 
-    return LLSyncPhone(credentials=[Credentials(SSID.encode(), password)], token=grant)
+        return LLSyncPhone(credentials=[Credentials(ssid, password)], token=grant)
+    from qiot.protocols.ble.thing_phone import ThingPhone
+
+    host, _, port = cloud.mqtt_url.removeprefix("mqtt://").partition(":")
+    return ThingPhone(
+        random=os.urandom,
+        wall=time.time,
+        credentials=[Credentials(ssid, password)],
+        bid=Secret(HOUSE),
+        user_id=OWNER,
+        mq=host,
+        port=int(port),
+        tz="Asia/Kolkata",
+        country="IN",
+        uuid=THING_UUID,
+        secret=Secret(THING_SECRET),
+    )
+
+
+def is_bound(spoken: Spoken, cloud: LocalCloud, token: str) -> bool:
+    """Whether the cloud knows the device's owner."""
+    if spoken.method == "thing":
+        return cloud.registry.rlink.unit(THING_UUID).owner == (OWNER, HOUSE)
+    known = cloud.registry.token(token)
+    return known is not None and known.device is not None
 
 
 @contextlib.asynccontextmanager
-async def device(method: str, *hal: str) -> AsyncIterator[tuple[WifiConfig, LocalCloud]]:
+async def device(spoken: Spoken, *hal: str) -> AsyncIterator[tuple[WifiConfig, LocalCloud]]:
     """A device that listens, and the cloud that it will be bound to."""
-    async with LocalCloud([ENTRY], connect_interval=0.0) as cloud:
+    async with LocalCloud([ENTRY, THING_ENTRY], connect_interval=0.0) as cloud:
         options = CloudOptions(dynreg_url=cloud.http_url, mqtt_url=cloud.mqtt_url)
         settings = Settings(timeout=120.0, grace=0.1, udp_host="127.0.0.1", udp_port=0)
         platform = open_platform(*hal, MOCK)
         try:
-            async with WifiConfig(IDENTITY, hal=platform, cloud=options, settings=settings) as config:
-                await config.start(method)
+            async with WifiConfig(spoken.identity, hal=platform, cloud=options, settings=settings) as config:
+                await config.start(spoken.method)
                 yield config, cloud
         finally:
             await platform.close()
 
 
-async def provision(central: Central, spoken: Spoken, token: str) -> tuple[Learned, Advertisement]:
+async def provision(
+    central: Central, spoken: Spoken, cloud: LocalCloud, token: str
+) -> tuple[Learned, Advertisement]:
     steps: list[Any] = []
     runner = CodecRunner(
         central,
-        codec(spoken.method, token),
+        codec(spoken.method, cloud, token),
         method=spoken.method,
         notify=[spoken.notify],
         on_step=lambda step, facts: steps.append((step, facts)),
@@ -120,6 +180,7 @@ async def provision(central: Central, spoken: Spoken, token: str) -> tuple[Learn
         pytest.param("blufi", marks=pytest.mark.smoke),
         "bt_combo",
         pytest.param("llsync", marks=pytest.mark.smoke),
+        "thing",
     ],
 )
 @pytest.mark.duration(40)
@@ -129,15 +190,13 @@ async def test_a_device_on_bluez_and_a_phone_on_bumble(bench: Bench, method: str
         adapter = await air.adapter(bluez, "00:AA:01:02:03:04")
         radio = await air.device()
         hal = f"linux,bt={adapter},state={tmp_path}"
-        async with device(method, hal) as (config, cloud), asyncio.timeout(90):
-            token = cloud.registry.create_token()
+        async with device(spoken, hal) as (config, cloud), asyncio.timeout(90):
+            token = cloud.registry.create_token().text()
             async with BumbleCentral(lambda: contextlib.nullcontext(radio)) as phone:
-                last, seen = await provision(phone, spoken, token.text())
-            assert (last.what, last.failure) == ("bound", None)
+                last, seen = await provision(phone, spoken, cloud, token)
+            assert (last.what, last.failure) == (spoken.last, None)
             assert (await config.wait()).step is Step.BOUND
-            known = cloud.registry.token(token.text())
-            assert known is not None
-            assert known.device is not None
+            assert is_bound(spoken, cloud, token)
             assert seen.advertising.hex() == spoken.advertising.format(mac="00aa01020304")
             assert seen.scan_response.hex() == spoken.scan_response
         async with BumbleCentral(lambda: contextlib.nullcontext(radio)) as phone:
@@ -151,6 +210,7 @@ async def test_a_device_on_bluez_and_a_phone_on_bumble(bench: Bench, method: str
         pytest.param("blufi", marks=pytest.mark.smoke),
         pytest.param("bt_combo", marks=pytest.mark.smoke),
         "llsync",
+        "thing",
     ],
 )
 @pytest.mark.duration(40)
@@ -159,13 +219,14 @@ async def test_a_device_on_bumble_and_a_phone_on_bluez(bench: Bench, method: str
     async with BluetoothAir() as air:
         adapter = await air.adapter(bluez)
         hal = f"bumble:{await air.transport('00:AA:01:02:03:05')}"
-        async with device(method, hal) as (config, cloud), asyncio.timeout(90):
+        async with device(spoken, hal) as (config, cloud), asyncio.timeout(90):
             token = cloud.registry.create_token().text()
             async with BleakCentral(adapter) as phone:
-                last, seen = await provision(phone, spoken, token)
-            assert (last.what, last.failure) == ("bound", None)
+                last, seen = await provision(phone, spoken, cloud, token)
+            assert (last.what, last.failure) == (spoken.last, None)
             assert (await config.wait()).step is Step.BOUND
-            assert bytes.fromhex(spoken.scan_response)[2:].decode() == seen.name
+            assert is_bound(spoken, cloud, token)
+            assert seen.name == spoken.name
 
 
 KILLED = """
