@@ -143,7 +143,8 @@ def is_bound(spoken: Spoken, cloud: LocalCloud, token: str) -> bool:
 async def device(spoken: Spoken, *hal: str) -> AsyncIterator[tuple[WifiConfig, LocalCloud]]:
     """A device that listens, and the cloud that it will be bound to."""
     async with LocalCloud([ENTRY, THING_ENTRY], connect_interval=0.0) as cloud:
-        options = CloudOptions(dynreg_url=cloud.http_url, mqtt_url=cloud.mqtt_url)
+        dynreg_url = cloud.http_url if spoken.identity is IDENTITY else None  # rlink has none
+        options = CloudOptions(dynreg_url=dynreg_url, mqtt_url=cloud.mqtt_url)
         settings = Settings(timeout=120.0, grace=0.1, udp_host="127.0.0.1", udp_port=0)
         platform = open_platform(*hal, MOCK)
         try:
