@@ -47,6 +47,7 @@ from typing import TYPE_CHECKING, Final
 
 from qiot.hal.conformance.check import Broken, Check, NotClaimed, Outcome, Result, expect, not_claimed
 from qiot.hal.conformance.environment import Central, Ear, Environment, Phone
+from qiot.hal.conformance.link_central import LinkCentral
 from qiot.hal.conformance.run import run_check, run_check_now
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ __all__ = [
     "Environment",
     "GattConformance",
     "InjectorConformance",
+    "LinkCentral",
     "ListenerConformance",
     "NotClaimed",
     "Outcome",

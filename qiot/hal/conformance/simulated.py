@@ -6,22 +6,18 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
-from qiot.hal.conformance.check import Broken
 from qiot.hal.conformance.environment import Central, Ear, Environment, Phone
+from qiot.hal.conformance.link_central import LinkCentral
 from qiot.hal.contract import Platform
 from qiot.hal.mock import MockPlatform
 from qiot.model import Credentials
-from qiot.protocols.base import Lost
 from qiot.sim.air import Heard
 from qiot.sim.air.live import LiveAir
 from qiot.sim.world import World
-
-if TYPE_CHECKING:
-    from qiot.testbed.ble_link.on_bumble import BumbleCentral
 
 __all__ = ["SimulatedEnvironment"]
 
@@ -29,38 +25,6 @@ __all__ = ["SimulatedEnvironment"]
 _SEEN_WITHIN: Final = 10.0
 _SILENT_AFTER: Final = 0.3
 """Seconds; the simulated air has an advertisement every 30 ms and loses none."""
-
-
-class _SimulatedCentral(Central):
-    """A phone of the testbed as the suite wants it: characteristics by their whole UUID."""
-
-    def __init__(self, phone: BumbleCentral) -> None:
-        self._phone = phone
-        self._uuids: dict[str, str] = {}
-
-    async def services(self) -> Sequence[str]:
-        return await self._phone.services()
-
-    async def write(self, char: str, data: bytes) -> None:
-        await self._phone.write(char[4:8], data)
-
-    async def subscribe(self, char: str) -> None:
-        self._uuids[char[4:8]] = char
-        await self._phone.subscribe(char[4:8])
-
-    async def notified(self) -> tuple[str, bytes]:
-        item = await self._phone.next_notification()
-        if isinstance(item, Lost):
-            raise Broken("the central was lost before it was notified")
-        return self._uuids[item.char], item.data
-
-    async def wait_disconnected(self) -> None:
-        async for item in self._phone.notifications():
-            if isinstance(item, Lost):
-                return
-
-    async def disconnect(self) -> None:
-        await self._phone.disconnect()
 
 
 @attrs.define(kw_only=True, slots=False, eq=False)
@@ -93,7 +57,7 @@ class SimulatedEnvironment(Environment):
         air = self.worlds[-1].bluetooth
         async with BumbleCentral(partial(air.device, air.address())) as phone:
             await phone.connect(await phone.find(Wanted(), _SEEN_WITHIN), _SEEN_WITHIN)
-            yield _SimulatedCentral(phone)
+            yield LinkCentral(phone)
 
     async def advertised(self) -> bool:
         """Whether anybody advertises in the newest world."""
