@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -75,8 +75,8 @@ def bluez(module_bench: Bench) -> BlueZ:
 @pytest.mark.duration(15)
 class TestBluezGatt(GattConformance):
     @pytest.fixture
-    def environment(self, bluez: BlueZ) -> Iterator[OnTheAir]:
-        yield OnTheAir(bluez=bluez, patience=5.0, cancel_after=(0.0, 0.02, 0.1, 0.5))
+    def environment(self, bluez: BlueZ) -> OnTheAir:
+        return OnTheAir(bluez=bluez, patience=5.0, cancel_after=(0.0, 0.02, 0.1, 0.5))
 
     @pytest.fixture
     def platform(self, environment: OnTheAir, tmp_path: Path) -> Callable[[], Platform]:
