@@ -1,17 +1,17 @@
-"""What adapters of `Gatt` have in common: profiles that can be served, names, parts of an advertisement."""
+"""What adapters of `Gatt` have in common: profiles that can be served, and names."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from qiot.errors import HalError
 from qiot.hal.contract import GattProfile
 from qiot.model import Reason
-from qiot.protocols.ble.profile import ADVERTISING_MAX
+from qiot.protocols.ble.profile import ADVERTISING_MAX, advertising_parts
 
-__all__ = ["MTU_DEFAULT", "MTU_MAX", "advertising_parts", "check_profiles", "full_uuid", "short_name"]
+__all__ = ["MTU_DEFAULT", "MTU_MAX", "check_profiles", "full_uuid", "short_name"]
 
 MTU_DEFAULT: Final = 23
 """ATT MTU before it is exchanged (Bluetooth Core 5.4, volume 3, G 5.2.1)."""
@@ -41,24 +41,6 @@ def full_uuid(text: str) -> str:
 def short_name(text: str) -> str:
     """The contract's name of a characteristic: third and fourth octet of its UUID, "ff01"."""
     return full_uuid(text)[4:8]
-
-
-def advertising_parts(octets: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type and value of each part of an advertisement (Core Specification Supplement, part A).
-
-    Raises:
-        HalError: A part is longer than what is left.
-    """
-    place = 0
-    while place < len(octets):
-        length = octets[place]
-        end = place + 1 + length
-        if not length or end > len(octets):
-            raise HalError(
-                f"the advertisement is damaged at octet {place}: {octets.hex()}", reason=Reason.CONFIGURATION
-            )
-        yield octets[place + 1], octets[place + 2 : end]
-        place = end
 
 
 def check_profiles(profiles: Sequence[GattProfile]) -> None:

@@ -296,6 +296,34 @@ async def test_every_method_has_a_codec_and_its_door_is_the_service(method: str)
 
 
 @pytest.mark.parametrize(
+    ("method", "says"),
+    [
+        ("blufi", "ffff is advertised"),
+        ("bt_combo", "ffff is advertised"),
+        ("llsync", "fff0 is advertised, 0000fff0-65d0-4e20-b56a-e493541ba4e2 is served"),
+        ("thing", "a101 is advertised, 1910 is served"),
+    ],
+)
+async def test_the_log_says_which_service_phones_can_look_for(
+    method: str, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    gatt = FakeGatt()
+    listener = GattListener(gatt, codec_factory(method, gatt), method=method)
+    with caplog.at_level("INFO"):
+        await listener.start(CONTEXT)
+    await listener.stop()
+    assert f"{method}: Bluetooth service {says}" in [record.getMessage() for record in caplog.records]
+
+
+async def test_a_service_that_is_not_advertised_is_served(
+    made: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        await made()
+    assert "blufi: Bluetooth service ffff is served" in caplog.text
+
+
+@pytest.mark.parametrize(
     ("method", "option", "says"),
     [
         ("blufi", {"blufi_version": "2.0"}, "1.2, 1.3, 1.4"),

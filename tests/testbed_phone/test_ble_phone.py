@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -16,12 +18,17 @@ import pytest
 
 from qiot.hal.bumble.gatt import BumbleGatt
 from qiot.hal.contract import Gatt, GattProfile, Written
-from qiot.model import Failure, Peer, Reason, Step
-from qiot.protocols.base import Connected, Input, Learned, Lost, Mtu, News, Output, Send, Subscribed
+from qiot.model import Event, Failure, Offer, Outcome, Peer, Reason, Step
+from qiot.protocols.base import Codec, Connected, Input, Learned, Lost, Mtu, News, Output, Send, Subscribed
+from qiot.protocols.ble.blufi import BluFiDevice
+from qiot.protocols.ble.btcombo import BtComboDevice
+from qiot.protocols.ble.llsync import LLSyncDevice
+from qiot.protocols.ble.thing import ThingDevice
 from qiot.sim.bluetooth import BluetoothAir
 from qiot.testbed.ble_link import Advertisement, CodecRunner, LinkError, Wanted
 from qiot.testbed.ble_link.on_bumble import BumbleCentral
-from qiot.testbed.phone.__main__ import main
+from qiot.testbed.phone.__main__ import _parser, main
+from qiot.testbed.phone.ble_options import ble_phone
 
 PATIENCE = 30.0
 PROFILE = GattProfile(
@@ -244,6 +251,9 @@ async def test_a_transport_that_does_not_open_is_a_failure() -> None:
     [
         (["btcombo"], "--ssid is missing"),
         (["blufi", "--password", "x"], "--password without --ssid"),
+        (["thing", "--password-file", "x"], "--password-file without --ssid"),
+        (["llsync", "--ssid", "x", "--password-file", "/nowhere/at/all"], "cannot be read as UTF-8"),
+        (["blufi", "--ssid", "x", "--password", "x", "--password-file", "x"], "not allowed with"),
         (["llsync", "--ssid", "x" * 33], "32 octets"),
         (["blufi", "--ssid", "x", "--adapter", "usb:0"], "bumble:usb:0"),
         (["blufi", "--ssid", "x", "--mtu", "600"], "--mtu"),
@@ -256,3 +266,59 @@ def test_wrong_use_is_2(words: list[str], says: str, capsys: pytest.CaptureFixtu
         main(words)
     assert caught.value.code == 2
     assert says in capsys.readouterr().err
+
+
+# --- the password from a file -------------------------------------------------------------------------------
+
+DEVICES: dict[str, Callable[[], Codec]] = {
+    "blufi": lambda: BluFiDevice(random=secrets.token_bytes),
+    "btcombo": lambda: BtComboDevice(product_id="P1", device_name="D1"),
+    "llsync": lambda: LLSyncDevice(device_name="D1"),
+    "thing": lambda: ThingDevice(
+        product_id="P1", uuid="U1", secret=None, random=secrets.token_bytes, wall=lambda: 0.0
+    ),
+}
+
+
+def passwords_that_reach(device: Codec, phone: Codec, notify: str, count: int) -> list[str]:
+    """What the phone gives the device, which can join with none of them, on one connection."""
+    peer = Peer("phone", "AA:BB:CC:DD:EE:FF")
+    now, heard = 0.0, list[str]()
+    waiting: list[tuple[Codec, Output]] = []
+
+    def said_by(side: Codec, outputs: Sequence[Output]) -> None:
+        waiting.extend((side, output) for output in outputs)
+
+    for side in (device, phone):
+        said_by(side, side.feed("", Connected(), peer, now))
+    said_by(phone, phone.feed(notify, Subscribed(notify), peer, now))
+    while len(heard) < count:
+        if not waiting:
+            due = phone.deadline()
+            assert due is not None, "the phone waits for nothing"
+            now = max(now, due)
+            said_by(phone, phone.tick(now))
+            continue
+        side, output = waiting.pop(0)
+        other = phone if side is device else device
+        if isinstance(output, Send):
+            said_by(other, other.feed(output.port, output.data, peer, now))
+        elif isinstance(output, Offer) and output.credentials is not None:
+            heard.append(output.credentials.password.text())
+            failure = Failure(Step.JOINING, Reason.WRONG_PASSWORD)
+            event = Event(1, now, 1, Step.JOINING, Outcome.FAILED, failure=failure, peer=peer)
+            said_by(device, device.tell(event, now))
+    return heard
+
+
+@pytest.mark.parametrize("name", list(DEVICES))
+def test_passwords_come_from_files_too(name: str, tmp_path: Path) -> None:
+    words = [name, "--ssid", "Home", "--adapter", "bumble:none"]
+    for number, text in enumerate(("wrong 1", "s3cret é")):
+        (tmp_path / str(number)).write_text(f"{text}\r\nnot this\n", encoding="utf-8")
+        words += ["--password-file", str(tmp_path / str(number))]
+    phone = ble_phone(_parser().parse_args(words), lambda _: None)
+    (notify,) = phone.notify
+    heard = passwords_that_reach(DEVICES[name](), phone.make_codec(None), notify, 2)
+    assert heard == ["wrong 1", "s3cret é"]
+    assert [each.text() for each in phone.hidden] == heard

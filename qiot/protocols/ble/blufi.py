@@ -24,11 +24,8 @@ from qiot.model import (
 from qiot.protocols.base import (
     Answer,
     Ask,
-    Connected,
     Drop,
     Input,
-    Lost,
-    Mtu,
     News,
     Output,
     Refused,
@@ -40,6 +37,7 @@ from qiot.protocols.ble.blufi_wire import (
     ACCESS_POINT,
     ENTERPRISE,
     NOTIFY,
+    STATION,
     WRITE,
     Control,
     Data,
@@ -57,7 +55,7 @@ from qiot.protocols.ble.frames import (
     ErrorCode,
     device_room,
 )
-from qiot.protocols.ble.links import Links
+from qiot.protocols.ble.links import Link, Links
 from qiot.protocols.ble.network_choice import NetworkChoice
 from qiot.protocols.ble.wifi_state import Wifi, WifiState
 
@@ -65,8 +63,6 @@ __all__ = ["BluFiDevice", "blufi_profile"]
 
 Version = Literal["1.2", "1.3", "1.4"]
 
-_STATION: Final = 1
-_MTU: Final = 23
 _OP_MODES: Final = range(4)
 _MODE_BITS: Final = 0x33
 _DATA_CHECKSUM: Final = 0x01
@@ -80,13 +76,12 @@ _PRIVATE: Final = frozenset({Data.SSID, Data.PASSWORD, Data.CUSTOM, *ENTERPRISE}
 
 
 @attrs.define
-class _Link:
+class _Link(Link):
     """One phone.
 
     Attributes:
         exchange: The key exchange.
         frames: Its frames.
-        mtu: ATT MTU.
         mode: Security mode octet.
         op_mode: 0 to 3.
         choice: What it has said of the network.
@@ -99,9 +94,8 @@ class _Link:
 
     exchange: KeyExchange
     frames: FrameLink
-    mtu: int = _MTU
     mode: int = 0
-    op_mode: int = _STATION
+    op_mode: int = STATION
     choice: NetworkChoice = attrs.field(factory=NetworkChoice)
     enterprise: bool = False
     grant: Grant | None = None
@@ -156,17 +150,10 @@ class BluFiDevice:
 
     def feed(self, port: str, data: Input, peer: Peer, now: float) -> Sequence[Output]:  # noqa: ARG002 - Codec
         """Take one written value, or news of the link; any octets give outputs."""
-        match data:
-            case Connected():
-                self._links.open(peer)
-            case Lost():
-                self._links.lose(peer)
-            case Mtu(size=size):
-                self._links.of(peer).mtu = size
-            case bytes() if port == WRITE:
-                return self._written(self._links.of(peer), peer, data)
-            case _:
-                pass
+        if not isinstance(data, bytes):
+            self._links.follow(data, peer)
+        elif port == WRITE:
+            return self._written(self._links.of(peer), peer, data)
         return ()
 
     def _written(self, link: _Link, peer: Peer, data: bytes) -> list[Output]:
@@ -381,7 +368,7 @@ class BluFiDevice:
         elif type_ not in (Data.NEGOTIATION, Data.ERROR):
             control |= Bit.CHECKSUM if link.mode & _DATA_CHECKSUM else 0
             control |= Bit.ENCRYPTED if link.mode & _DATA_ENCRYPTED else 0
-        frames = link.frames.put(type_, message, control, device_room(link.mtu))
+        frames = link.frames.put(type_, message, control, device_room(link.att))
         return [Send(NOTIFY, frame, peer, label=label) for frame in frames]
 
     def deadline(self) -> float | None:

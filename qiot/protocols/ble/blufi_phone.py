@@ -11,9 +11,11 @@ import attrs
 from qiot.errors import ProtocolError
 from qiot.model import Failure, Peer, Reason, Secret, Step, show_ssid
 from qiot.protocols.base import Connected, Input, Learned, Lost, Mtu, News, Output, Send, Subscribed
+from qiot.protocols.ble.att import ATT_DEFAULT
 from qiot.protocols.ble.blufi_security import PhoneExchange, Recorded
 from qiot.protocols.ble.blufi_wire import (
     NOTIFY,
+    STATION,
     WRITE,
     Control,
     Data,
@@ -33,13 +35,11 @@ __all__ = ["BluFiPhone", "BluFiPlan", "Wish"]
 Wish = Literal["security", "networks", "join", "status", "custom", "token", "close"]
 """What the phone can do after it has asked for the version."""
 
-_DEFAULT_MTU: Final = 23
 _PACKET_MIN: Final = 20
 _PACKET_MAX: Final = 255
 _OVERHEAD: Final = 4 + 2
 _CHECKSUM: Final = 2
 _STRETCH: Final = 2
-_STATION: Final = 1
 _DATA_SEALED: Final = 0x03
 _RESENDS: Final = 3
 _V2: Final[tuple[int, int]] = (1, 4)
@@ -144,7 +144,7 @@ class BluFiPhone:
     def _reset(self) -> None:
         """As on every new connection."""
         self._link = FrameLink(strict=False, exact=False)
-        self._mtu = _DEFAULT_MTU
+        self._mtu = ATT_DEFAULT
         self._started = False
         self._secured = False
         self._version: tuple[int, int] = _OLDEST
@@ -375,7 +375,7 @@ class BluFiPhone:
             case "networks":
                 return self._put(Control.NETWORKS, b"", now, protect=True)
             case "join":
-                return self._put(Control.OP_MODE, bytes((_STATION,)), now, protect=True, ack=True)
+                return self._put(Control.OP_MODE, bytes((STATION,)), now, protect=True, ack=True)
             case "status":
                 return self._put(Control.STATUS, b"", now, protect=True)
             case _:

@@ -15,6 +15,7 @@ from qiot.protocols.ble.profile import ADVERTISING_MAX, GattProfile
 
 __all__ = [
     "NOTIFY",
+    "STATION",
     "WRITE",
     "Control",
     "Data",
@@ -29,6 +30,8 @@ __all__ = [
 SERVICE: Final = "ffff"
 WRITE: Final = "ff01"
 NOTIFY: Final = "ff02"
+STATION: Final = 1
+"""Operation mode: the device is a station."""
 _NAME_MAX: Final = ADVERTISING_MAX - 2
 _NETWORKS_MAX: Final = 64
 _BSSID: Final = 6

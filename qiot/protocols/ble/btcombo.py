@@ -16,28 +16,19 @@ from qiot.model import Event, Failure, Grant, Offer, Outcome, Peer, Reason, Secr
 from qiot.protocols.base import (
     Answer,
     Ask,
-    Connected,
     Drop,
     Input,
-    Lost,
-    Mtu,
     News,
     Output,
     Refused,
     Seen,
     Send,
 )
-from qiot.protocols.ble.blufi_wire import StaState, end_reason
+from qiot.protocols.ble.blufi_wire import STATION, Control, Data, StaState, end_reason
 from qiot.protocols.ble.btcombo_wire import (
-    ACK,
-    BSSID,
-    CONNECT,
     DIALECTS,
     NOTIFY,
-    OP_MODE,
-    PASSWORD,
     PROBE,
-    SSID,
     WRITE,
     DialectName,
     WifiReport,
@@ -46,14 +37,12 @@ from qiot.protocols.ble.btcombo_wire import (
 from qiot.protocols.ble.combo_json import TOKEN_MAX, BindResult, bind_status, parse_custom
 from qiot.protocols.ble.frame_link import FrameLink
 from qiot.protocols.ble.frames import Bit, device_room
-from qiot.protocols.ble.links import Links
+from qiot.protocols.ble.links import Link, Links
 from qiot.protocols.ble.network_choice import NetworkChoice
 from qiot.protocols.ble.wifi_state import Wifi, WifiState
 
 __all__ = ["BtComboDevice", "btcombo_profile"]
 
-_MTU: Final = 23
-_STATION: Final = 1
 _MESSAGE_MAX: Final = 1024
 _HEADER: Final = 4
 _CHECKSUM: Final = 2
@@ -63,13 +52,12 @@ _PHONE_BITS: Final = Bit.CHECKSUM | Bit.ACK | Bit.MORE
 
 
 @attrs.define
-class _Link:
+class _Link(Link):
     """One phone.
 
     Attributes:
         frames: Its frames; gaps are tolerated, as Tencent's vendors do.
         choice: What it has said of the network.
-        mtu: ATT MTU.
         op_mode: As it set it.
         asked: It has sent something before; the first "get log" of v1 is the probe.
         rest: The beginning of a frame that the stack has split, or empty.
@@ -83,8 +71,7 @@ class _Link:
         factory=lambda: FrameLink(strict=False, exact=False, message_max=_MESSAGE_MAX)
     )
     choice: NetworkChoice = attrs.field(factory=NetworkChoice)
-    mtu: int = _MTU
-    op_mode: int = _STATION
+    op_mode: int = STATION
     asked: bool = False
     rest: bytes = b""
     grant: Grant | None = None
@@ -131,17 +118,10 @@ class BtComboDevice:
 
     def feed(self, port: str, data: Input, peer: Peer, now: float) -> Sequence[Output]:  # noqa: ARG002 - Codec
         """Take one written value, or news of the link; any octets give outputs."""
-        match data:
-            case Connected():
-                self._links.open(peer)
-            case Lost():
-                self._links.lose(peer)
-            case Mtu(size=size):
-                self._links.of(peer).mtu = size
-            case bytes() if port == WRITE:
-                return self._written(self._links.of(peer), peer, data)
-            case _:
-                pass
+        if not isinstance(data, bytes):
+            self._links.follow(data, peer)
+        elif port == WRITE:
+            return self._written(self._links.of(peer), peer, data)
         return ()
 
     def _written(self, link: _Link, peer: Peer, data: bytes) -> list[Output]:
@@ -156,8 +136,8 @@ class BtComboDevice:
             return outputs
         try:
             taken = link.frames.take(data)
-            if taken.wants_ack and taken.type != ACK:
-                outputs += self._send(link, peer, ACK, bytes((taken.sequence,)), "ack")
+            if taken.wants_ack and taken.type != Control.ACK:
+                outputs += self._send(link, peer, Control.ACK, bytes((taken.sequence,)), "ack")
             if taken.lost is not None:
                 outputs += self._refused(peer, taken.lost)
             if taken.message is not None and not taken.repeated:
@@ -171,12 +151,12 @@ class BtComboDevice:
         """True for a value that can be nothing but a frame of its own, with or without the extra zero."""
         dialect = self._dialect
         known = (
-            ACK,
-            OP_MODE,
-            CONNECT,
-            BSSID,
-            SSID,
-            PASSWORD,
+            Control.ACK,
+            Control.OP_MODE,
+            Control.CONNECT,
+            Data.BSSID,
+            Data.SSID,
+            Data.PASSWORD,
             PROBE,
             dialect.status,
             dialect.close,
@@ -192,15 +172,15 @@ class BtComboDevice:
     ) -> Sequence[Output]:
         dialect = self._dialect
         match type_:
-            case 0x08 if message:
+            case Control.OP_MODE if message:
                 link.op_mode = message[0]
-            case 0x05:
+            case Data.BSSID:
                 link.choice.set_bssid(message)
-            case 0x09:
+            case Data.SSID:
                 link.choice.set_ssid(message)
-            case 0x0D:
+            case Data.PASSWORD:
                 link.choice.set_password(message)
-            case 0x0C:
+            case Control.CONNECT:
                 return self._connect(link, peer)
             case dialect.token:
                 return self._token(link, peer, message)
@@ -219,7 +199,7 @@ class BtComboDevice:
             return self._report(link, peer)
         if type_ == dialect.close:
             return (Drop(peer),)
-        return () if type_ == ACK else (Seen(0, None, f"BT-Combo frame of unknown type {type_:02x}"),)
+        return () if type_ == Control.ACK else (Seen(0, None, f"BT-Combo frame of unknown type {type_:02x}"),)
 
     def _connect(self, link: _Link, peer: Peer) -> Sequence[Output]:
         credentials = link.choice.connect()
@@ -333,7 +313,7 @@ class BtComboDevice:
         return [Refused(peer, error.failure(Step.LISTENING))]
 
     def _send(self, link: _Link, peer: Peer, type_: int, message: bytes, label: str) -> list[Output]:
-        frames = link.frames.put(type_, message, int(Bit.FROM_DEVICE), device_room(link.mtu))
+        frames = link.frames.put(type_, message, int(Bit.FROM_DEVICE), device_room(link.att))
         return [Send(NOTIFY, frame, peer, label=label) for frame in frames]
 
     def deadline(self) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import attrs
@@ -11,17 +11,11 @@ import attrs
 from qiot.errors import ProtocolError
 from qiot.model import Failure, Peer, Reason, Secret, Step, show_ssid
 from qiot.protocols.base import Connected, Input, Learned, Lost, Mtu, News, Output, Send, Subscribed
-from qiot.protocols.ble.blufi_wire import StaState, reason_of
+from qiot.protocols.ble.blufi_wire import STATION, Control, Data, StaState, reason_of
 from qiot.protocols.ble.btcombo_wire import (
-    ACK,
-    BSSID,
-    CONNECT,
     DIALECTS,
     NOTIFY,
-    OP_MODE,
-    PASSWORD,
     PROBE,
-    SSID,
     WRITE,
     Dialect,
     DialectName,
@@ -33,7 +27,6 @@ from qiot.protocols.ble.pacing import Pacing
 
 __all__ = ["BtComboPhone", "BtComboPlan"]
 
-_STATION: Final = 1
 _SINGLE: Final = 14
 """Octets of a message that v3 does not cut."""
 _SLICE: Final = 12
@@ -41,13 +34,13 @@ _ROOM: Final = 255
 _V3: Final = 0x0200
 _V1_NUMBER: Final = 1
 _VERSION_OCTETS: Final = 2
-_NAMES: Final = {
-    ACK: "ack",
-    OP_MODE: "Wi-Fi mode",
-    BSSID: "BSSID",
-    SSID: "SSID",
-    PASSWORD: "password",
-    CONNECT: "connect",
+_NAMES: Final[Mapping[int, str]] = {
+    Control.ACK: "ack",
+    Control.OP_MODE: "Wi-Fi mode",
+    Data.BSSID: "BSSID",
+    Data.SSID: "SSID",
+    Data.PASSWORD: "password",
+    Control.CONNECT: "connect",
 }
 _MORE_LINES: Final = 0.5
 """Seconds after a line of v1's log in which another may come."""
@@ -162,8 +155,8 @@ class BtComboPhone:
         outputs: list[Output] = []
         try:
             taken = self._link.take(data)
-            if taken.wants_ack and taken.type != ACK:
-                outputs += self._put(ACK, bytes((taken.sequence,)), now)
+            if taken.wants_ack and taken.type != Control.ACK:
+                outputs += self._put(Control.ACK, bytes((taken.sequence,)), now)
             if taken.message is not None and not taken.repeated:
                 outputs += self._message(taken.type, taken.message, now)
         except ProtocolError as error:
@@ -206,12 +199,12 @@ class BtComboPhone:
         return [Learned("version", {"dialect": spoken}), *self._join(now)]
 
     def _join(self, now: float) -> list[Output]:
-        outputs = self._put(OP_MODE, bytes((_STATION,)), now)
-        outputs += self._put(SSID, self._ssid, now)
+        outputs = self._put(Control.OP_MODE, bytes((STATION,)), now)
+        outputs += self._put(Data.SSID, self._ssid, now)
         if self._bssid is not None:
-            outputs += self._put(BSSID, self._bssid, now)
-        outputs += self._put(PASSWORD, self._password.reveal(), now)
-        outputs += self._put(CONNECT, b"", now)
+            outputs += self._put(Data.BSSID, self._bssid, now)
+        outputs += self._put(Data.PASSWORD, self._password.reveal(), now)
+        outputs += self._put(Control.CONNECT, b"", now)
         self._step, self._until = "join", self._pacing.free(now) + self._plan.join
         return outputs
 

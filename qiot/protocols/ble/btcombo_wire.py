@@ -1,7 +1,8 @@
 """Tencent's BT-Combo: three sets of numbers on BluFi's frame (Lianlian Bluetooth provisioning, PDF V1.1).
 
-v1 is the PDF. v2 takes BluFi's own numbers, and is what today's mini program speaks best: it cannot read the
-PDF's version answer. v3 is v2 with messages that the phone cuts for an MTU of 23.
+What they have in common are BluFi's own numbers, `blufi_wire.Control` and `blufi_wire.Data`. v1 is the PDF.
+v2 takes BluFi's for the rest, too, and is what today's mini program speaks best: it cannot read the PDF's
+version answer. v3 is v2 with messages that the phone cuts for an MTU of 23.
 """
 
 from __future__ import annotations
@@ -16,15 +17,9 @@ from qiot.protocols.ble.blufi_wire import ADVERTISING, NOTIFY, SERVICE, WRITE, S
 from qiot.protocols.ble.profile import GattProfile
 
 __all__ = [
-    "ACK",
-    "BSSID",
-    "CONNECT",
     "DIALECTS",
     "NOTIFY",
-    "OP_MODE",
-    "PASSWORD",
     "PROBE",
-    "SSID",
     "WRITE",
     "Dialect",
     "DialectName",
@@ -34,12 +29,6 @@ __all__ = [
 
 DialectName = Literal["v1", "v2", "v3"]
 
-ACK: Final = 0x00
-OP_MODE: Final = 0x08
-CONNECT: Final = 0x0C
-BSSID: Final = 0x05
-SSID: Final = 0x09
-PASSWORD: Final = 0x0D
 PROBE: Final = 0x1C
 """What the phone writes first: "get version" in v2, "get log" in v1."""
 

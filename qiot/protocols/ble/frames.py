@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import attrs
 
 from qiot.errors import ProtocolError
+from qiot.protocols.ble.att import ATT_HEADER
 
 __all__ = [
     "CONTROL",
@@ -46,7 +47,6 @@ _CHECKSUM: Final = 2
 _TOTAL: Final = 2
 _DATA_MAX: Final = 255
 _LONGEST: Final = 0xFFFF
-_ATT_HEADER: Final = 3
 _ACK: Final = 0
 
 
@@ -196,7 +196,7 @@ def unseal(frame: Frame, sealer: Sealer | None) -> bytes:
 
 def device_room(mtu: int) -> int:
     """Octets of a message in one frame of a device (ESP-IDF: the MTU, at most 255, less 11; 12 at MTU 23)."""
-    return max(1, min(mtu, _DATA_MAX) - _ATT_HEADER - _HEADER - _TOTAL - _CHECKSUM)
+    return max(1, min(mtu, _DATA_MAX) - ATT_HEADER - _HEADER - _TOTAL - _CHECKSUM)
 
 
 def cut(message: bytes, room: int, *, stretch: int = 0) -> Iterator[tuple[bool, bytes]]:

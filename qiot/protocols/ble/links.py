@@ -5,14 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, TypeVar
 
-from qiot.model import Event, Peer, Step
+import attrs
 
-__all__ = ["LINKS_MAX", "Links"]
+from qiot.model import Event, Peer, Step
+from qiot.protocols.base import Connected, Lost, Mtu, Subscribed
+from qiot.protocols.ble.att import ATT_DEFAULT
+
+__all__ = ["LINKS_MAX", "Link", "Links"]
 
 LINKS_MAX: Final = 8
 """Centrals served at a time; the one that came first makes room for a ninth."""
 
-_LinkT = TypeVar("_LinkT")
+
+@attrs.define
+class Link:
+    """One central; each codec adds what it keeps besides.
+
+    Attributes:
+        att: ATT MTU.
+        exchanged: Somebody has said it; until then it is what every link begins with.
+    """
+
+    att: int = attrs.field(default=ATT_DEFAULT, kw_only=True)
+    exchanged: bool = attrs.field(default=False, kw_only=True)
+
+    def set_att(self, att: int) -> None:
+        """The ATT MTU is known now."""
+        self.att, self.exchanged = att, True
+
+
+_LinkT = TypeVar("_LinkT", bound=Link)
 
 
 class Links(Generic[_LinkT]):
@@ -31,6 +53,18 @@ class Links(Generic[_LinkT]):
 
     def __len__(self) -> int:
         return len(self._links)
+
+    def follow(self, news: Connected | Mtu | Subscribed | Lost, peer: Peer) -> None:
+        """Take what happens to the link of a peer."""
+        match news:
+            case Connected():
+                self.open(peer)
+            case Mtu(size):
+                self.of(peer).set_att(size)
+            case Lost():
+                self.lose(peer)
+            case Subscribed():
+                pass
 
     def open(self, peer: Peer) -> _LinkT:
         """Begin anew with this peer."""

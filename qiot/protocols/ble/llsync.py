@@ -38,21 +38,16 @@ from qiot.model import (
 from qiot.protocols.base import (
     Answer,
     Ask,
-    Connected,
     Input,
-    Lost,
-    Mtu,
     News,
     Output,
     Refused,
     Seen,
     Send,
 )
-from qiot.protocols.ble.links import Links
+from qiot.protocols.ble.att import ATT_DEFAULT, ATT_HEADER, ATT_MAX
+from qiot.protocols.ble.links import Link, Links
 from qiot.protocols.ble.llsync_frames import (
-    ATT_DEFAULT,
-    ATT_HEADER,
-    ATT_MAX,
     DOWN_PORT,
     MESSAGE_MAX,
     MTU_DEFAULT,
@@ -102,13 +97,11 @@ _LABELS: Final = {
 
 
 @attrs.define
-class _Link:
+class _Link(Link):
     """One phone.
 
     Attributes:
-        att: ATT MTU of the link, as far as it is known.
         mtu: LLSync MTU in use upwards.
-        exchanged: The ATT MTU is known.
         slices: What comes in parts.
         credentials: The last that came.
         due: While a connect waits for its result: when it has failed.
@@ -116,14 +109,17 @@ class _Link:
         failure: Why the attempt ended, where a token comes after that.
     """
 
-    att: int = ATT_DEFAULT
     mtu: int = MTU_DEFAULT
-    exchanged: bool = False
     slices: Slices = attrs.field(factory=Slices)
     credentials: Credentials | None = None
     due: float | None = None
     token: bool = False
     failure: Failure | None = None
+
+    def set_att(self, att: int) -> None:
+        """The LLSync MTU is never more than the link carries."""
+        super().set_att(min(max(att, ATT_DEFAULT), ATT_MAX))
+        self.mtu = min(self.mtu, self.att - ATT_HEADER)
 
 
 class LLSyncDevice:
@@ -154,17 +150,10 @@ class LLSyncDevice:
 
     def feed(self, port: str, data: Input, peer: Peer, now: float) -> Sequence[Output]:
         """Take what came from a phone; any octets give outputs."""
-        match data:
-            case Connected():
-                self._links.open(peer)
-            case Lost():
-                self._links.lose(peer)
-            case Mtu(size):
-                link = self._links.of(peer)
-                link.att, link.exchanged = min(max(size, ATT_DEFAULT), ATT_MAX), True
-                link.mtu = min(link.mtu, link.att - ATT_HEADER)
-            case bytes() if port == DOWN_PORT and data:
-                return self._packet(data, peer, self._links.of(peer), now)
+        if not isinstance(data, bytes):
+            self._links.follow(data, peer)
+        elif port == DOWN_PORT and data:
+            return self._packet(data, peer, self._links.of(peer), now)
         return ()
 
     # --- what comes -------------------------------------------------------------------------------------

@@ -15,10 +15,10 @@ import attrs
 
 from qiot.errors import ConfigurationError, ProtocolError
 from qiot.model import SSID_MAX, Reason
+from qiot.protocols.ble.att import ATT_DEFAULT, ATT_HEADER, ATT_MAX
 from qiot.protocols.ble.profile import ADVERTISING_MAX, GattProfile
 
 __all__ = [
-    "ATT_DEFAULT",
     "DOWN_PORT",
     "MESSAGE_MAX",
     "MTU_DEFAULT",
@@ -46,9 +46,6 @@ DOWN_PORT: Final = "ffe1"
 UP_PORT: Final = "ffe3"
 """The characteristic that the device notifies."""
 
-ATT_DEFAULT: Final = 23
-ATT_MAX: Final = 517
-ATT_HEADER: Final = 3
 MTU_DEFAULT: Final = ATT_DEFAULT - ATT_HEADER
 """Octets of a packet before anything is agreed: the LLSync MTU is the ATT MTU without its header."""
 MTU_MAX: Final = ATT_MAX - ATT_HEADER

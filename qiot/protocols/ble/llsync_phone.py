@@ -16,16 +16,15 @@ Times are those of the newer plug-in; the older one waits 20 and 10 s for connec
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from qiot.errors import ConfigurationError, ProtocolError
 from qiot.model import SSID_MAX, Credentials, Failure, Peer, Reason, Secret, Step, show_ssid
-from qiot.protocols.base import Connected, Input, Learned, Lost, Mtu, News, Output, Send, Subscribed
+from qiot.protocols.base import Learned, Output, Send
+from qiot.protocols.ble.asking_phone import AskingPhone, Rest
+from qiot.protocols.ble.att import ATT_DEFAULT, ATT_HEADER, ATT_MAX
 from qiot.protocols.ble.llsync_frames import (
-    ATT_DEFAULT,
-    ATT_HEADER,
-    ATT_MAX,
     DOWN_PORT,
     MTU_DEFAULT,
     MTU_FAILED,
@@ -51,23 +50,19 @@ TOKEN_TIMEOUT: Final = 60.0
 NO_REPLY: Final = 0x98
 """The low octet of 408, which a device says where the cloud did not answer it."""
 
-_SUBSCRIBE_TIME: Final = 1.0
-"""Seconds after the connection in which it should be said that we listen."""
 _NUMBER: Final = 2
 
 
 class _State(enum.Enum):
-    IDLE = enum.auto()
     INFO = enum.auto()
     MODE = enum.auto()
     WIFI = enum.auto()
     CONNECT = enum.auto()
     TOKEN = enum.auto()
     LOG = enum.auto()
-    DONE = enum.auto()
 
 
-_ANSWERS: Final = {
+_ANSWERS: Final[Mapping[enum.Enum, Up]] = {
     _State.INFO: Up.INFO,
     _State.MODE: Up.MODE_RESULT,
     _State.WIFI: Up.WIFI_RESULT,
@@ -75,13 +70,21 @@ _ANSWERS: Final = {
     _State.TOKEN: Up.TOKEN_RESULT,
     _State.LOG: Up.LOG,
 }
-_STEPS: Final = {
+_FOLLOWING: Final[Mapping[enum.Enum, _State]] = {
+    _State.MODE: _State.WIFI,
+    _State.WIFI: _State.CONNECT,
+}
+_REFUSED: Final[Mapping[enum.Enum, Reason]] = {
+    _State.MODE: Reason.NOT_SUPPORTED,
+    _State.WIFI: Reason.BAD_FIELD,
+}
+_STEPS: Final[Mapping[enum.Enum, Step]] = {
     _State.CONNECT: Step.JOINING,
     _State.TOKEN: Step.BINDING,
 }
 
 
-class LLSyncPhone:
+class LLSyncPhone(AskingPhone):
     """One phone with one device; starts when it listens to the device.
 
     Args:
@@ -107,6 +110,7 @@ class LLSyncPhone:
         token_timeout: float = TOKEN_TIMEOUT,
         resends: int = 1,
     ) -> None:
+        super().__init__(UP_PORT, _State.INFO)
         for each in credentials:
             if each.ssid is None or not 1 <= len(each.ssid) <= SSID_MAX:
                 raise ConfigurationError(f"LLSync wants a network's name of 1 to {SSID_MAX} octets")
@@ -121,51 +125,35 @@ class LLSyncPhone:
         self._token = token
         self._log = log
         self._fixed_mtu = mtu
-        self._timeouts = {_State.CONNECT: connect_timeout, _State.TOKEN: token_timeout}
+        self._timeouts: Mapping[enum.Enum, float] = {
+            _State.CONNECT: connect_timeout,
+            _State.TOKEN: token_timeout,
+        }
         self._step_timeout = step_timeout
         self._resends = resends
-        self._state = _State.IDLE
         self._slices = Slices()
-        self._to: Peer | None = None
         self._att = ATT_DEFAULT
         self._mtu = mtu or MTU_DEFAULT
-        self._due: float | None = None
-        self._copies = 0
         self._failure: Failure | None = None
 
-    @property
-    def done(self) -> bool:
-        """True once it reached its goal or gave up."""
-        return self._state is _State.DONE
-
-    def feed(self, port: str, data: Input, peer: Peer, now: float) -> Sequence[Output]:
-        """Take what came from the device; any octets give outputs, and what makes no sense gives none."""
-        if self.done:
-            return ()
-        match data:
-            case Connected():
-                self._reset(peer)
-                self._due = now + _SUBSCRIBE_TIME
-            case Mtu(size):
-                self._att = min(max(size, ATT_DEFAULT), ATT_MAX)
-                self._mtu = self._fixed_mtu or min(self._mtu, self._att - ATT_HEADER)
-            case Subscribed(char, on) if char == UP_PORT and on and self._state is _State.IDLE:
-                self._to = peer
-                return self._go(_State.INFO, now)
-            case Lost():
-                self._reset(None)
-                if self._failure is not None:  # it was about to fetch the log
-                    return self._end(self._failure)
-            case bytes() if port == UP_PORT and data:
-                return self._packet(data, now)
-        return ()
-
-    def _reset(self, peer: Peer | None) -> None:
-        self._state, self._to, self._due = _State.IDLE, peer, None
+    def _leave(self, peer: Peer | None) -> None:
+        super()._leave(peer)
         self._att, self._mtu = ATT_DEFAULT, self._fixed_mtu or MTU_DEFAULT
         self._slices.clear()
 
+    def _lost(self) -> Sequence[Output]:
+        """Where it was about to fetch the log, nothing is left to do."""
+        return () if self._failure is None else self._end(self._failure)
+
+    def _set_att(self, size: int) -> None:
+        self._att = min(max(size, ATT_DEFAULT), ATT_MAX)
+        self._mtu = self._fixed_mtu or min(self._mtu, self._att - ATT_HEADER)
+
+    # --- what comes -------------------------------------------------------------------------------------
+
     def _packet(self, data: bytes, now: float) -> Sequence[Output]:
+        if not data:
+            return ()
         try:
             message = self._slices.feed(data)
             if message is None:
@@ -190,12 +178,11 @@ class LLSyncPhone:
                 return self._resulted(parse_result(payload), now)
 
     def _resulted(self, result: int, now: float) -> Sequence[Output]:
-        following = {_State.MODE: _State.WIFI, _State.WIFI: _State.CONNECT}.get(self._state)
         if result == 0:
+            following = _FOLLOWING.get(self._state)
             return self._end(None, "bound") if following is None else self._go(following, now)
-        reasons = {_State.MODE: Reason.NOT_SUPPORTED, _State.WIFI: Reason.BAD_FIELD}
         silent = result == NO_REPLY
-        reason = reasons.get(self._state, Reason.TOKEN_NO_REPLY if silent else Reason.TOKEN_REFUSED)
+        reason = _REFUSED.get(self._state, Reason.TOKEN_NO_REPLY if silent else Reason.TOKEN_REFUSED)
         return self._fail(reason, now, code=result)
 
     def _informed(self, payload: bytes, now: float) -> Sequence[Output]:
@@ -224,10 +211,6 @@ class LLSyncPhone:
         return Learned("joined", {"ssid": show_ssid(result.ssid)}), *self._go(_State.TOKEN, now)
 
     # --- what goes out ----------------------------------------------------------------------------------
-
-    def _go(self, state: _State, now: float) -> Sequence[Output]:
-        self._state, self._copies = state, 0
-        return self._transmit(now)
 
     def _transmit(self, now: float) -> Sequence[Output]:
         self._due = now + self._timeouts.get(self._state, self._step_timeout)
@@ -271,23 +254,10 @@ class LLSyncPhone:
         return self._end(self._failure or failure)
 
     def _end(self, failure: Failure | None, what: str = "error", **values: str) -> Sequence[Output]:
-        self._state, self._due = _State.DONE, None
+        self._state, self._due = Rest.DONE, None
         return (Learned(what, values, failure=failure, last=True),)
 
-    def tell(self, news: News, now: float) -> Sequence[Output]:  # noqa: ARG002 - as every codec
-        """A phone is told nothing."""
-        return ()
-
-    def deadline(self) -> float | None:
-        """When the answer that is waited for is late."""
-        return self._due
-
-    def tick(self, now: float) -> Sequence[Output]:
-        """Send again, or give up."""
-        if self._due is None or now < self._due:
-            return ()
-        if self._state is _State.IDLE:
-            return self._go(_State.INFO, now)  # connected, and nobody says whether we listen
+    def _late(self, now: float) -> Sequence[Output]:
         again = self._state in (_State.INFO, _State.MODE, _State.WIFI) and self._copies < self._resends
         if again:
             self._copies += 1

@@ -45,17 +45,14 @@ from qiot.model import (
 from qiot.protocols.base import (
     Answer,
     Ask,
-    Connected,
     Input,
-    Lost,
-    Mtu,
     News,
     Output,
     Refused,
     Seen,
     Send,
 )
-from qiot.protocols.ble.links import LINKS_MAX, Links
+from qiot.protocols.ble.links import LINKS_MAX, Link, Links
 from qiot.protocols.ble.thing_frames import (
     CHUNK_MAX,
     COMMAND,
@@ -115,11 +112,10 @@ _Wish: TypeAlias = tuple[Credentials | None, Grant | None]
 
 
 @attrs.define
-class _Link:
+class _Link(Link):
     """One phone.
 
     Attributes:
-        att: ATT MTU, where it is known.
         parts: What comes in packets.
         message_id: The `msgId` of the request that is under way.
         request: What was offered and is under way.
@@ -130,7 +126,6 @@ class _Link:
         names: Octets of the networks whose names were told in another character set.
     """
 
-    att: int | None = None
     parts: Assembler = attrs.field(factory=Assembler)
     message_id: str = ""
     request: _Wish | None = None
@@ -213,15 +208,10 @@ class ThingDevice:
 
     def feed(self, port: str, data: Input, peer: Peer, now: float) -> Sequence[Output]:
         """Take what came from a phone; any octets give outputs."""
-        match data:
-            case Connected():
-                self._links.open(peer)
-            case Lost():
-                self._links.lose(peer)
-            case Mtu(size):
-                self._links.of(peer).att = size
-            case bytes() if port == WRITE_PORT:
-                return self._packet(data, peer, self._links.of(peer), now)
+        if not isinstance(data, bytes):
+            self._links.follow(data, peer)
+        elif port == WRITE_PORT:
+            return self._packet(data, peer, self._links.of(peer), now)
         return ()
 
     # --- what comes -------------------------------------------------------------------------------------
@@ -451,7 +441,7 @@ class ThingDevice:
         return self._say(message | {"type": SET_RESPONSE}, peer, link)
 
     def _say(self, message: Mapping[str, object], peer: Peer, link: _Link) -> Sequence[Output]:
-        chunk = link.parts.chunk or CHUNK_MAX if link.att is None else chunk_size(link.att)
+        chunk = chunk_size(link.att) if link.exchanged else link.parts.chunk or CHUNK_MAX
         label = f"{message.get('type', 'status')} {message.get('code', '')}".strip()
         return [Send(NOTIFY_PORT, each, peer, label=label) for each in frames(compact(message), chunk)]
 

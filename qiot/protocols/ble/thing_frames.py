@@ -21,6 +21,7 @@ import enum
 from typing import Final
 
 from qiot.errors import ProtocolError
+from qiot.protocols.ble.att import ATT_HEADER
 
 __all__ = [
     "CHUNK_MAX",
@@ -49,7 +50,6 @@ MESSAGE_MAX: Final = 8192
 _HEAD: Final = 0xFF
 _HEADER: Final = 9
 _AROUND: Final = _HEADER + 1
-_ATT_HEADER: Final = 3
 _FIELD_MAX: Final = 0xFFFF
 
 
@@ -87,7 +87,7 @@ class FrameError(ProtocolError):
 
 def chunk_size(att_mtu: int) -> int:
     """Octets of a message that a packet takes on a link with this ATT MTU, 14 or more."""
-    return max(1, min(CHUNK_MAX, att_mtu - _ATT_HEADER - _AROUND))
+    return max(1, min(CHUNK_MAX, att_mtu - ATT_HEADER - _AROUND))
 
 
 def frames(message: bytes, chunk: int = CHUNK_MAX, kind: int = COMMAND) -> list[bytes]:

@@ -33,7 +33,8 @@ from qiot.model import (
     Step,
     show_ssid,
 )
-from qiot.protocols.base import Connected, Input, Learned, Lost, Mtu, News, Output, Send, Subscribed
+from qiot.protocols.base import Learned, Output, Send
+from qiot.protocols.ble.asking_phone import AskingPhone, Rest
 from qiot.protocols.ble.thing_frames import (
     CHUNK_MAX,
     NOTIFY_PORT,
@@ -65,7 +66,6 @@ RESULT_TIMEOUT: Final = 65.0
 ONLINE_TIME: Final = 5.0
 """Seconds after "bound" in which a device may still say that all is done."""
 
-_SUBSCRIBE_TIME: Final = 1.0
 _MESSAGE_MAX: Final = 32768
 _DAMAGED: Final = range(1500, 1600)
 
@@ -80,15 +80,13 @@ _FAILURES: Final[Mapping[int, tuple[Step, Reason]]] = {
 
 
 class _State(enum.Enum):
-    IDLE = enum.auto()
     INFO = enum.auto()
     WIFIS = enum.auto()
     SET = enum.auto()
     RESULT = enum.auto()
-    DONE = enum.auto()
 
 
-class ThingPhone:
+class ThingPhone(AskingPhone):
     """One phone with one device; starts when it listens to the device.
 
     Args:
@@ -133,6 +131,7 @@ class ThingPhone:
         secret: Secret | None = None,
         result_timeout: float = RESULT_TIMEOUT,
     ) -> None:
+        super().__init__(NOTIFY_PORT, _State.INFO)
         self._left = [(_text_of(each), each.password) for each in credentials]
         self._ble = ble
         texts = {"country": country, "areaCode": area_code, "tz": tz, "userId": user_id, "mq": mq}
@@ -148,46 +147,22 @@ class ThingPhone:
         self._scan, self._uuid, self._secret = scan, uuid, secret
         self._random, self._wall = random, wall
         self._result_timeout = result_timeout
-        self._state = _State.IDLE
-        self._resume = _State.INFO
         self._network = self._left.pop(0) if self._left else None
         self._parts = Assembler(_MESSAGE_MAX)
-        self._to: Peer | None = None
         self._att: int | None = None
-        self._due: float | None = None
-        self._copies = 0
         self._joined = False
         self._bound = False
 
-    @property
-    def done(self) -> bool:
-        """True once it reached its goal or gave up."""
-        return self._state is _State.DONE
-
-    def feed(self, port: str, data: Input, peer: Peer, now: float) -> Sequence[Output]:
-        """Take what came from the device; any octets give outputs, and what makes no sense gives none."""
-        if self.done:
-            return ()
-        match data:
-            case Connected():
-                self._leave(peer)
-                self._due = now + _SUBSCRIBE_TIME
-            case Mtu(size):
-                self._att = size
-            case Subscribed(char, on) if char == NOTIFY_PORT and on and self._state is _State.IDLE:
-                self._to = peer
-                return self._go(self._resume, now)
-            case Lost():
-                self._leave(None)
-            case bytes() if port == NOTIFY_PORT:
-                return self._packet(data, now)
-        return ()
-
     def _leave(self, peer: Peer | None) -> None:
-        """Be without a link; a request that was made is made again on the next."""
-        self._resume = _State.SET if self._state in (_State.SET, _State.RESULT) else self._resume
-        self._state, self._to, self._att, self._due = _State.IDLE, peer, None, None
+        """A request that was made is made again on the next link."""
+        if self._state in (_State.SET, _State.RESULT):
+            self._first = _State.SET
+        super()._leave(peer)
+        self._att = None
         self._parts.clear()
+
+    def _set_att(self, size: int) -> None:
+        self._att = size
 
     # --- what comes -------------------------------------------------------------------------------------
 
@@ -279,10 +254,6 @@ class ThingPhone:
 
     # --- what goes out ----------------------------------------------------------------------------------
 
-    def _go(self, state: _State, now: float) -> Sequence[Output]:
-        self._state, self._copies = state, 0
-        return self._transmit(now)
-
     def _transmit(self, now: float) -> Sequence[Output]:
         self._copies += 1
         match self._state:
@@ -321,28 +292,13 @@ class ThingPhone:
         return self._end("error", Failure(Step.LISTENING, reason, code, text))
 
     def _end(self, what: str, failure: Failure | None = None) -> Sequence[Output]:
-        self._state, self._due = _State.DONE, None
+        self._state, self._due = Rest.DONE, None
         return (Learned(what, failure=failure, last=True),)
 
-    # --- time -------------------------------------------------------------------------------------------
-
-    def tell(self, news: News, now: float) -> Sequence[Output]:  # noqa: ARG002 - as every codec
-        """A phone is told nothing."""
-        return ()
-
-    def deadline(self) -> float | None:
-        """When the answer that is waited for is late."""
-        return self._due
-
-    def tick(self, now: float) -> Sequence[Output]:
-        """Send again, go on without, or give up."""
-        if self._due is None or now < self._due:
-            return ()
+    def _late(self, now: float) -> Sequence[Output]:
         text = f"no answer in state {self._state.name.lower()}"
         outputs: Sequence[Output]
         match self._state:
-            case _State.IDLE:
-                outputs = self._go(self._resume, now)  # connected, and nobody says whether we listen
             case _State.INFO if self._copies == 1:
                 outputs = self._transmit(now)
             case _State.WIFIS:

@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from qiot.errors import ConfigurationError, ProtocolError
 from qiot.model import Secret
@@ -21,6 +20,7 @@ from qiot.testbed.phone.air_phone import AirPhone
 from qiot.testbed.phone.attempt import Happening, OnEvent
 from qiot.testbed.phone.ble_options import BLE_COMMANDS, add_ble_options, ble_phone
 from qiot.testbed.phone.ble_phone import BlePhone
+from qiot.testbed.phone.common_options import add_password, add_token, passwords_of
 from qiot.testbed.phone.log_query import LogPhone
 from qiot.testbed.phone.soft_ap import SoftApPhone, TokenPhone
 
@@ -59,40 +59,18 @@ def _parser() -> argparse.ArgumentParser:
 
     softap = add_device("softap", "give the device a network and a token", 8266)
     softap.add_argument("--ssid", required=True, help="the network's name")
-    _add_password(softap)
+    add_password(softap)
     for command in (softap, add_device("token", "give a device in the network a token", 8266)):
-        _add_token(command, "the token; without it the API at --app-url makes one")
+        add_token(command, "the token; without it the API at --app-url makes one")
     for name, text in AIR_COMMANDS.items():
         air = add(name, text, 8266)
         add_air_options(air, name)
-        _add_password(air)
-        _add_token(air, "the token for after the join; without it the API at --app-url makes one, if given")
+        add_password(air)
+        add_token(air, "the token for after the join; without it the API at --app-url makes one, if given")
     for name, text in BLE_COMMANDS.items():
         add_ble_options(commands.add_parser(name, help=text, description=text), name)
     add_device("log", "collect the device's log after a failure", 9876)
     return parser
-
-
-def _add_password(command: argparse.ArgumentParser) -> None:
-    password = command.add_mutually_exclusive_group()
-    password.add_argument("--password", default="", help="its password; none for an open network")
-    password.add_argument("--password-file", type=Path, metavar="FILE", help="a file whose first line is it")
-
-
-def _add_token(command: argparse.ArgumentParser, text: str) -> None:
-    command.add_argument("--token", help=text)
-    command.add_argument("--app-url", metavar="URL", help="the application's API: poll and bind there")
-    command.add_argument("--family", default="default", help="family to bind to (%(default)s)")
-    command.add_argument("--room", default="0", help="room in it (%(default)s)")
-
-
-def _first_line(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
-    except (OSError, UnicodeError) as error:
-        raise ConfigurationError(
-            f"--password-file: {path} cannot be read as UTF-8", hint="Check the file's name and rights."
-        ) from error
 
 
 def _visible(text: str) -> str:
@@ -133,7 +111,7 @@ def _phone(options: argparse.Namespace) -> LogPhone | TokenPhone | BlePhone:
 
 
 def _password(options: argparse.Namespace) -> str:
-    return _first_line(options.password_file) if options.password_file is not None else str(options.password)
+    return next(iter(passwords_of(options)), "")
 
 
 def _air_phone(options: argparse.Namespace) -> AirPhone | None:

@@ -18,6 +18,7 @@ from qiot.protocols.base import Codec
 from qiot.testbed.ble_link import Central, Wanted
 from qiot.testbed.phone.attempt import OnEvent
 from qiot.testbed.phone.ble_phone import BlePhone
+from qiot.testbed.phone.common_options import add_password, add_token, passwords_of
 
 __all__ = ["BLE_COMMANDS", "add_ble_options", "ble_phone"]
 
@@ -124,13 +125,8 @@ BLE_COMMANDS: Final[Mapping[str, str]] = {
 def add_ble_options(command: argparse.ArgumentParser, name: str) -> None:
     """The options of one command."""
     command.add_argument("--ssid", help="the network's name; without it nothing is joined")
-    command.add_argument(
-        "--password", action="append", help="its password; given again, the next to try on the same link"
-    )
-    command.add_argument("--token", help="the token; without it the API at --app-url makes one, if given")
-    command.add_argument("--app-url", metavar="URL", help="the application's API: poll and bind there")
-    command.add_argument("--family", default="default", help="family to bind to (%(default)s)")
-    command.add_argument("--room", default="0", help="room in it (%(default)s)")
+    add_password(command, several=True)
+    add_token(command, "the token; without it the API at --app-url makes one, if given")
     command.add_argument("--device", metavar="NAME|ADDRESS", help="which device; else the first that fits")
     command.add_argument(
         "--adapter",
@@ -208,13 +204,13 @@ def ble_phone(options: argparse.Namespace, on_event: OnEvent) -> BlePhone:
 
 
 def _credentials(options: argparse.Namespace) -> list[Credentials]:
-    passwords = options.password or [""]
     if options.ssid is None:
-        if options.password:
-            raise ConfigurationError("--password without --ssid")
+        for name in ("password", "password_file"):
+            if getattr(options, name):
+                raise ConfigurationError(f"--{name.replace('_', '-')} without --ssid")
         return []
     ssid = os.fsencode(options.ssid)
-    return [Credentials(ssid, Secret(os.fsencode(each))) for each in passwords]
+    return [Credentials(ssid, Secret(os.fsencode(each))) for each in passwords_of(options) or [""]]
 
 
 def _wanted(device: str | None, service: str) -> Wanted:

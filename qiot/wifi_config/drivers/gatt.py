@@ -74,6 +74,7 @@ class GattListener(Listener):
         if self._started is not None:
             raise HalError(f"{self._method} listens already", hint="Stop it before the next start.")
         profile, codec = await self._factory(context)
+        served = _shown(profile)
         try:
             await self._gatt.start([profile])
         except BaseException:
@@ -82,7 +83,7 @@ class GattListener(Listener):
         out: asyncio.Queue[Send | Drop] = asyncio.Queue(_OUT_MAX)
         sender = asyncio.create_task(self._send_all(out), name=f"qiot {self._method} notifications")
         self._started = _Started(codec, CodecClock(codec), out, sender)
-        log.info(f"{self._method}: Bluetooth service {profile.service} is advertised")
+        log.info(f"{self._method}: Bluetooth service {served}")
 
     async def read(self) -> Sequence[Heard]:
         """Receive, let the codec's clock run, and give what was heard."""
@@ -212,3 +213,11 @@ def _of(event: GattEvent) -> tuple[str, bytes | Connected | Mtu | Subscribed | L
     if isinstance(event, Written):
         return event.char, event.data
     return (event.char if isinstance(event, Subscribed) else ""), event
+
+
+def _shown(profile: GattProfile) -> str:
+    """What phones look for, and where they go then: thing.network advertises another service than it has."""
+    advertised = ", ".join(profile.advertised)
+    if not advertised or advertised == profile.service:
+        return f"{profile.service} is {'advertised' if advertised else 'served'}"
+    return f"{advertised} is advertised, {profile.service} is served"

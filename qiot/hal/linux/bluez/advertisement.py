@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Final
 
 import attrs
@@ -10,21 +9,18 @@ from dbus_fast import Variant
 
 from qiot.errors import NotSupportedError
 from qiot.hal.contract import GattProfile
-from qiot.hal.gatt_profiles import advertising_parts, full_uuid
+from qiot.hal.gatt_profiles import full_uuid
+from qiot.protocols.ble.profile import SERVICE_LISTS, advertising_parts, listed_services
 
 __all__ = ["properties_of"]
 
 # Assigned numbers, section 2.3.
 _FLAGS: Final = 0x01
-_UUIDS_16: Final = (0x02, 0x03)
-_UUIDS_128: Final = (0x06, 0x07)
 _NAMES: Final = (0x08, 0x09)
 _POWER: Final = 0x0A
 _SERVICE_DATA_16: Final = 0x16
 _MANUFACTURER: Final = 0xFF
-_SAYABLE: Final = frozenset(
-    {_FLAGS, *_UUIDS_16, *_UUIDS_128, _MANUFACTURER, _SERVICE_DATA_16, *_NAMES, _POWER}
-)
+_SAYABLE: Final = frozenset({_FLAGS, *SERVICE_LISTS, _MANUFACTURER, _SERVICE_DATA_16, *_NAMES, _POWER})
 _HINT: Final = "Run as root: then the kernel advertises these very octets. Or use --hal bumble:usb:0."
 
 
@@ -73,13 +69,8 @@ class _Said:
 
     def take(self, kind: int, value: bytes) -> bool:
         """Note a part; False where there is no property for it."""
-        if kind in _UUIDS_16:
-            self.services += [full_uuid(value[at : at + 2][::-1].hex()) for at in range(0, len(value), 2)]
-        elif kind in _UUIDS_128:
-            self.services += [
-                str(uuid.UUID(bytes=value[at : at + 16][::-1])) for at in range(0, len(value), 16)
-            ]
-        elif kind == _MANUFACTURER:
+        self.services += map(full_uuid, listed_services(kind, value))
+        if kind == _MANUFACTURER:
             self.manufacturer[int.from_bytes(value[:2], "little")] = Variant("ay", value[2:])
         elif kind == _SERVICE_DATA_16:
             self.data[full_uuid(value[:2][::-1].hex())] = Variant("ay", value[2:])
