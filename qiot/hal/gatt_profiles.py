@@ -11,12 +11,7 @@ from qiot.hal.contract import GattProfile
 from qiot.model import Reason
 from qiot.protocols.ble.profile import ADVERTISING_MAX, advertising_parts
 
-__all__ = ["MTU_DEFAULT", "MTU_MAX", "check_profiles", "full_uuid", "short_name"]
-
-MTU_DEFAULT: Final = 23
-"""ATT MTU before it is exchanged (Bluetooth Core 5.4, volume 3, G 5.2.1)."""
-MTU_MAX: Final = 517
-"""Largest ATT MTU of use: a value of 512 octets (volume 3, F 3.2.9) and the head of a prepared write."""
+__all__ = ["check_profiles", "full_uuid", "short_name"]
 
 _BASE: Final = "0000{}-0000-1000-8000-00805f9b34fb"
 """UUIDs of the SIG by their 16 bits (Bluetooth Core 5.4, volume 3, B 2.5.1)."""

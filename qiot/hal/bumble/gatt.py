@@ -14,10 +14,11 @@ from qiot.errors import HalError, MediumError, NotSupportedError
 from qiot.finishing import cancellable, finish
 from qiot.hal.contract import Gatt, GattEvent, GattProfile, Written
 from qiot.hal.gatt_events import GattEvents
-from qiot.hal.gatt_profiles import MTU_MAX, check_profiles, short_name
+from qiot.hal.gatt_profiles import check_profiles, short_name
 from qiot.log import get_logger
 from qiot.model import Peer
 from qiot.protocols.base import Connected, Lost, Mtu, Subscribed
+from qiot.protocols.ble.att import ATT_MAX
 
 if TYPE_CHECKING:
     from bumble.device import Connection, Device
@@ -158,7 +159,7 @@ class BumbleGatt(Gatt):
         device = await self._stack.enter_async_context(self._open_device())
         self._address = _address_of(device)
         _refuse_pairing(device)
-        device.gatt_server.max_mtu = MTU_MAX
+        device.gatt_server.max_mtu = ATT_MAX
         for profile in profiles:
             self._add_service(device, profile)
         device.on("connection", self._on_connection)
@@ -240,7 +241,7 @@ class BumbleGatt(Gatt):
         connection.on("disconnection", lambda _reason: self._on_disconnection(central))
         connection.on(
             "connection_att_mtu_update",
-            lambda: self._events.put(central.peer, Mtu(min(connection.att_mtu, MTU_MAX))),
+            lambda: self._events.put(central.peer, Mtu(min(connection.att_mtu, ATT_MAX))),
         )
         self._events.put(central.peer, Connected())
         self._again.set()

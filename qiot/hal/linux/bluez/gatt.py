@@ -21,7 +21,7 @@ from qiot.errors import HalError, MediumError, NotSupportedError, StorageError
 from qiot.finishing import finish
 from qiot.hal.contract import Gatt, GattEvent, GattProfile, Written
 from qiot.hal.gatt_events import GattEvents
-from qiot.hal.gatt_profiles import MTU_DEFAULT, check_profiles
+from qiot.hal.gatt_profiles import check_profiles
 from qiot.hal.linux.bluez.adapter import SWITCHES, Adapter, find_adapter, undo_switches
 from qiot.hal.linux.bluez.advertiser import INSTANCE, Advertiser, undo_instance
 from qiot.hal.linux.bluez.application import APPLICATION_PATH, Application, Asked
@@ -32,6 +32,7 @@ from qiot.hal.linux.undo import Change, UndoLog
 from qiot.log import get_logger
 from qiot.model import Peer
 from qiot.protocols.base import Connected, Lost, Mtu, Subscribed
+from qiot.protocols.ble.att import ATT_DEFAULT
 
 __all__ = ["BluezGatt"]
 
@@ -57,7 +58,7 @@ class _Central:
 
     peer: Peer
     path: str
-    mtu: int = MTU_DEFAULT
+    mtu: int = ATT_DEFAULT
     notifiers: dict[str, Notifier] = attrs.field(factory=dict)
     values: dict[str, bytes] = attrs.field(factory=dict)
     gone: asyncio.Event = attrs.field(factory=asyncio.Event)
