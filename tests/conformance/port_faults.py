@@ -472,3 +472,23 @@ def a_request_ignores_its_time_out(platform: FullPlatform) -> None:
         return await real(attrs.evolve(asked, timeout=3600.0))
 
     answers(platform, request)
+
+
+@fault("Camera.stop_ends_a_pending_read", "Camera.read, when the camera is stopped, hangs", full=True)
+def a_picture_is_waited_for_after_stop(platform: Any) -> None:
+    async def read(real: Any) -> bytes:
+        await asyncio.sleep(0.001)
+        if not platform.camera.started:
+            await asyncio.Event().wait()
+        picture: bytes = await real()
+        return picture
+
+    patch(platform.camera, "read", read)
+
+
+@fault("Gatt.the_address_is_one_or_empty", "is no AA:BB:CC:DD:EE:FF", full=True)
+def the_controllers_address_is_in_small_letters(platform: Any) -> None:
+    async def address(_: Any) -> str:
+        return "f0:f1:f2:f3:f4:f5"
+
+    patch(platform.gatt, "address", address)

@@ -61,7 +61,7 @@ def _run(job: dict[str, Any], out: int) -> int:
 
     checks = {each.key: each for each in all_checks()}
     try:
-        environment = make_environment(job["environment"], disturb=job["disturb"])
+        environment = make_environment(job["environment"], disturb=job["disturb"], specs=job["specs"])
     except ConfigurationError as error:
         say(usage=f"{error}. {error.hint}")
         return 2

@@ -55,6 +55,12 @@ class _Events:
             self._waiting += await self._bench.call("Gatt.read", self._gatt.read(), hanging=missing)
 
 
+@check(Gatt, "address")
+async def the_address_is_one_or_empty(bench: Bench) -> None:
+    """In capital letters, and the same when asked again."""
+    await bench.address("Gatt.address", bench.port(Gatt).address)
+
+
 @check(Gatt, "stop")
 async def stop_is_idempotent_and_safe_without_a_start(bench: Bench) -> None:
     """However often, before and after; and it starts again."""
