@@ -11,7 +11,7 @@ from typing import ClassVar
 from qiot.errors import HalError
 from qiot.finishing import finish
 from qiot.hal.contract import ChipSoftAp, ListenContext, Listener, SmartConfig
-from qiot.model import CloudLink, Offer, Peer, Reason, Step
+from qiot.model import CloudLink, Failure, Offer, Peer, Reason, Step
 from qiot.protocols.base import Heard, News, Refused
 from qiot_esp_at.failures import provisioning_failure
 from qiot_esp_at.identity import Identity
@@ -44,6 +44,7 @@ class ModuleMethod(Listener):
         self._news = asyncio.Event()
         self._subscriptions = ExitStack()
         self._listening = False
+        self._refused: Failure | None = None
 
     def start_command(self, context: ListenContext) -> str:
         """The command that begins it."""
@@ -58,6 +59,7 @@ class ModuleMethod(Listener):
             await self._modem.open()
             await self._identity.give()
             self._heard.clear()
+            self._refused = None
             self._subscriptions.enter_context(self._modem.hearing(f"+{self.name}:", self._on_line))
             self._subscriptions.enter_context(self._modem.watching(self._put))
             self._again = self.start_command(context)
@@ -70,7 +72,8 @@ class ModuleMethod(Listener):
         """Wait for what the module says of it.
 
         Raises:
-            HalError: TIMEOUT after the module's five minutes; or the module is gone or was reset.
+            HalError: After the module's five minutes, TIMEOUT where nobody came, else why the last try
+                failed; or the module is gone or was reset.
         """
         if not self._listening:
             raise HalError(f"{self.method} does not listen")
@@ -114,11 +117,22 @@ class ModuleMethod(Listener):
         if line.startswith("WIFI_CONNECT_SUCCESS"):
             self._put(Offer(peer, reached=Step.BOUND, link=self._link()))
         elif line.startswith("WIFI_CONNECT_FAILED"):
-            self._put(Refused(peer, provisioning_failure(line.removeprefix("WIFI_CONNECT_FAILED"))))
+            self._refused = provisioning_failure(line.removeprefix("WIFI_CONNECT_FAILED"))
+            self._put(Refused(peer, self._refused))
         elif line.startswith("FAIL"):
-            self._put(
-                HalError(f"{self.method}: nobody provisioned the module in time", reason=Reason.TIMEOUT)
-            )
+            self._put(self._out_of_time())
+
+    def _out_of_time(self) -> HalError:
+        """The module's five minutes are over; where a phone came, why that was not enough."""
+        last = self._refused
+        if last is None:
+            return HalError("nobody provisioned the module in time", reason=Reason.TIMEOUT)
+        return HalError(
+            f"the module's time is over, and its last try failed: {last.text}",
+            reason=last.reason,
+            code=last.code,
+            hint=last.hint,
+        )
 
     def _put(self, heard: Heard | HalError) -> None:
         self._heard.append(heard)

@@ -40,12 +40,17 @@ _ABANDONED: Final = 20.0
 _ERROR: Final = re.compile(r"(?:\+CME ERR(?:OR)?\s*:\s*(-?\d+)|ERROR|FAIL)$")
 _OUTCOME: Final = re.compile(r"(OK|FAIL)\s*,?\s*(-?\d+)?")
 _READY: Final = re.compile(r"ready$")
+_REFUSED: Final = "Check that it runs Tencent's AT firmware; its manual has the numbers of +CME ERROR."
+_SILENT: Final = "Check baud=, the cable and the supply; else reset the module."
 
 Listener = Callable[[str], None]
 
 
 class ModuleError(HalError):
     """The module said no; `code` is its own number, where it gave one."""
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message, code=code, hint=_REFUSED)
 
 
 @attrs.define
@@ -184,7 +189,7 @@ class Modem:
                     return await self._exchange(text, data, payload, result=result or payload is not None)
             except TimeoutError:
                 raise MediumError(
-                    f"{self.device}: no answer to {_name(text)}", reason=Reason.TIMEOUT
+                    f"{self.device}: no answer to {_name(text)}", reason=Reason.TIMEOUT, hint=_SILENT
                 ) from None
 
     async def reset(self) -> None:

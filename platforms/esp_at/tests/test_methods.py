@@ -79,6 +79,19 @@ async def test_the_modules_numbers_have_their_reasons(
     assert (refused.failure.step, refused.failure.reason, refused.failure.code) == (step, reason, code)
 
 
+async def test_a_reset_is_told_with_what_to_do(
+    module: Module, write_identity: Callable[..., Path], tmp_path: Path
+) -> None:
+    identity = write_identity()
+    spec = f"esp-at:{module.path},state={tmp_path},device_info={identity}"
+    async with WifiConfig(identity, hal=spec, settings=Settings(timeout=20)) as wifi:
+        await asyncio.wait_for(wifi.start("smart_config"), 10)
+        module.say("ready")
+        result = await asyncio.wait_for(wifi.wait(), 10)
+        assert result.failure is not None
+        assert (result.failure.reason, result.failure.hint) == (Reason.MEDIUM, "Check its supply.")
+
+
 async def test_nobody_came(module: Module, make_platform: MakePlatform) -> None:
     listener = make_platform().port(SmartConfig)
     await listener.start(CONTEXT)
@@ -87,6 +100,23 @@ async def test_nobody_came(module: Module, make_platform: MakePlatform) -> None:
         with pytest.raises(HalError) as caught:
             await asyncio.wait_for(listener.read(), 10)
         assert caught.value.reason is Reason.TIMEOUT
+
+
+async def test_the_last_failure_outlives_the_modules_time(
+    module: Module, make_platform: MakePlatform
+) -> None:
+    listener = make_platform().port(SmartConfig)
+    await listener.start(CONTEXT)
+    module.say("+TCSTARTSMART:WIFI_CONNECT_FAILED,10,202", "+TCSTARTSMART:FAIL,202")
+    assert isinstance((await asyncio.wait_for(listener.read(), 10))[0], Refused)
+    with pytest.raises(HalError, match=r"its last try failed: the module says \(10, 202\)") as caught:
+        await asyncio.wait_for(listener.read(), 10)
+    error = caught.value
+    assert (error.reason, error.code, error.hint) == (
+        Reason.WRONG_PASSWORD,
+        202,
+        Reason.WRONG_PASSWORD.hint,
+    )
 
 
 async def test_the_access_point_has_the_callers_name(module: Module, make_platform: MakePlatform) -> None:
