@@ -309,12 +309,10 @@ def the_address_is_in_octets(platform: MockPlatform) -> None:
     patch(platform.port(Wifi), "address", address)
 
 
-@fault(
-    "Wifi.the_rules_that_hold_everywhere_can_be_asked_for", "RuntimeError (iw: not found), which is no typed"
-)
+@fault("Wifi.a_country_is_taken_or_refused_with_a_hint", "RuntimeError (iw: not found), which is no typed")
 def a_country_ends_in_an_untyped_error(platform: MockPlatform) -> None:
     async def set_country(real: Any, code: str) -> None:
-        if code == "00":
+        if code == "DE":
             raise RuntimeError("iw: not found")
         await real(code)
 
