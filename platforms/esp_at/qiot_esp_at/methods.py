@@ -105,7 +105,7 @@ class ModuleMethod(Listener):
 
     async def _stop_module(self) -> None:
         with suppress(HalError):  # some firmware reboots instead of an answer, and a dead module has stopped
-            await self._modem.say(self.stop_command)
+            await self._modem.stop(self.stop_command)
 
     async def _listen_again(self) -> None:
         """After a failure the phone may try again; firmware that still listens says so by an error."""

@@ -32,6 +32,9 @@ _QUICK: Final = 5.0
 """Seconds in which the module answers a command that needs no network."""
 _WAKE: Final = 2.0
 _RESET: Final = 10.0
+_REBOOT_BEGINS: Final = 0.5
+"""Seconds after an answer in which the module begins to reboot, where it does; it cannot be asked."""
+_REBOOT_ENDS: Final = 3.0
 _BUSY_PAUSE: Final = 0.2
 _QUIET: Final = 0.1
 """Seconds of silence after which nothing more of an abandoned command is expected."""
@@ -201,6 +204,20 @@ class Modem:
         self._awake = self._abandoned = False
         await self.say("AT+RST", result=True, timeout=_RESET)  # it reports by being ready
         await self.open()
+
+    async def stop(self, text: str) -> None:
+        """A command that ends a method; some firmware reboots for it, which is over when this returns."""
+        rebooted = asyncio.Event()
+        with self.watching(lambda _: rebooted.set()):
+            await self.say(text)
+            heard = self._octets
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REBOOT_BEGINS):
+                    await rebooted.wait()
+            if self._octets != heard and not rebooted.is_set():  # what its loader says, at another rate
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_REBOOT_ENDS):
+                        await rebooted.wait()
 
     @contextmanager
     def hearing(self, prefix: str, listener: Listener) -> Iterator[None]:

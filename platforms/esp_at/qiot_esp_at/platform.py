@@ -95,10 +95,10 @@ class EspAtPlatform(Platform):
 
     async def recover(self) -> None:
         """End what a killed process left the module at: a payload, a method that listens, a try to join."""
-        await self._modem.open()
         for method in self._methods:
+            await self._modem.open()
             try:
-                await self._modem.say(method.stop_command)
+                await self._modem.stop(method.stop_command)
             except HalError as error:
                 log.debug(f"nothing to stop: {error}")
         await self._wifi.recover()

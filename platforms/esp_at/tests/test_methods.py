@@ -79,6 +79,21 @@ async def test_the_modules_numbers_have_their_reasons(
     assert (refused.failure.step, refused.failure.reason, refused.failure.code) == (step, reason, code)
 
 
+@pytest.mark.parametrize("method", ["smart_config", "soft_ap"])
+async def test_firmware_that_reboots_to_stop_provisions_all_the_same(
+    module: Module, write_identity: Callable[..., Path], tmp_path: Path, method: str
+) -> None:
+    module.reboots_to_stop = True
+    identity = write_identity()
+    spec = f"esp-at:{module.path},state={tmp_path},device_info={identity}"
+    async with WifiConfig(identity, hal=spec, settings=Settings(timeout=20)) as wifi:
+        await asyncio.wait_for(wifi.start(method), 20)
+        module.say(f"{module.listening}:WIFI_CONNECT_SUCCESS")
+        result = await asyncio.wait_for(wifi.wait(), 10)
+        assert (result.step, result.failure) == (Step.BOUND, None)
+    assert module.listening == ""
+
+
 async def test_a_reset_is_told_with_what_to_do(
     module: Module, write_identity: Callable[..., Path], tmp_path: Path
 ) -> None:
