@@ -43,7 +43,7 @@ class ModuleMethod(Listener):
         self._heard: deque[Heard | HalError] = deque()
         self._news = asyncio.Event()
         self._subscriptions = ExitStack()
-        self._listening = False
+        self._listening = self._is_bound = False
         self._refused: Failure | None = None
 
     def start_command(self, context: ListenContext) -> str:
@@ -59,7 +59,7 @@ class ModuleMethod(Listener):
             await self._modem.open()
             await self._identity.give()
             self._heard.clear()
-            self._refused = None
+            self._refused, self._is_bound = None, False
             self._subscriptions.enter_context(self._modem.hearing(f"+{self.name}:", self._on_line))
             self._subscriptions.enter_context(self._modem.watching(self._put))
             self._again = self.start_command(context)
@@ -101,7 +101,8 @@ class ModuleMethod(Listener):
         self._listening = False
         self._news.set()
         self._subscriptions.close()
-        await finish(self._stop_module())
+        if not self._is_bound:  # it has stopped by itself; firmware that reboots to stop would lose its link
+            await finish(self._stop_module())
 
     async def _stop_module(self) -> None:
         with suppress(HalError):  # some firmware reboots instead of an answer, and a dead module has stopped
@@ -115,6 +116,7 @@ class ModuleMethod(Listener):
     def _on_line(self, line: str) -> None:
         peer = Peer(self.method, self._modem.device)
         if line.startswith("WIFI_CONNECT_SUCCESS"):
+            self._is_bound = True
             self._put(Offer(peer, reached=Step.BOUND, link=self._link()))
         elif line.startswith("WIFI_CONNECT_FAILED"):
             self._refused = provisioning_failure(line.removeprefix("WIFI_CONNECT_FAILED"))

@@ -114,7 +114,9 @@ class Module:
                 await self._came.wait()
 
     def say(self, *lines: str) -> None:
-        """Lines, unasked or not."""
+        """Lines, unasked or not; a method that has succeeded listens no more."""
+        if any("WIFI_CONNECT_SUCCESS" in line for line in lines):
+            self.listening = ""
         self.raw("".join(f"{line}\r\n" for line in lines).encode())
 
     def raw(self, data: bytes) -> None:

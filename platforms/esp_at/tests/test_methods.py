@@ -88,9 +88,12 @@ async def test_firmware_that_reboots_to_stop_provisions_all_the_same(
     spec = f"esp-at:{module.path},state={tmp_path},device_info={identity}"
     async with WifiConfig(identity, hal=spec, settings=Settings(timeout=20)) as wifi:
         await asyncio.wait_for(wifi.start(method), 20)
+        stops = len([line for line in module.heard if line.startswith("AT+TCSTOP")])
         module.say(f"{module.listening}:WIFI_CONNECT_SUCCESS")
         result = await asyncio.wait_for(wifi.wait(), 10)
         assert (result.step, result.failure) == (Step.BOUND, None)
+        # To stop it now would cost the connection that it has just bound over.
+        assert len([line for line in module.heard if line.startswith("AT+TCSTOP")]) == stops
     assert module.listening == ""
 
 
