@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from qiot.errors import HalError
 from qiot.finishing import finish
-from qiot.hal.contract import ChipSoftAp, ListenContext, Listener, SmartConfig
-from qiot.model import CloudLink, Failure, Offer, Peer, Reason, Step
+from qiot.hal.contract import ChipSoftAp, ListenContext, Listener, SmartConfig, SoftApSpec
+from qiot.model import CloudLink, Failure, Offer, Peer, Reason, Secret, Step
 from qiot.protocols.base import Heard, News, Refused
 from qiot_esp_at.failures import provisioning_failure
 from qiot_esp_at.identity import Identity
@@ -20,6 +20,7 @@ from qiot_esp_at.modem import Modem, command
 __all__ = ["ModuleMethod", "ModuleSmartConfig", "ModuleSoftAp"]
 
 _START_LIMIT = 15.0
+_CHANNELS = range(1, 14)
 _SSID, _PASSWORD, _CHANNEL = "qcloud-softap", "12345678", 6
 
 
@@ -162,9 +163,21 @@ class ModuleSoftAp(ModuleMethod, ChipSoftAp):
     stop_command = "AT+TCSTOPSAP"
 
     def start_command(self, context: ListenContext) -> str:
-        """AT+TCSAP with the context's access point, or with the C SDK's."""
+        """AT+TCSAP with the context's access point, or with the C SDK's.
+
+        Raises:
+            HalError: CONFIGURATION: an access point of the module cannot be that.
+        """
         options = context.options
         ssid, password = options.get("ssid", _SSID), options.get("password", _PASSWORD)
+        channel = options.get("channel", str(_CHANNEL))
+        if not channel.isdecimal() or int(channel) not in _CHANNELS:
+            raise HalError(
+                f"the module's access point has no channel {channel!r}",
+                reason=Reason.CONFIGURATION,
+                hint="Choose one from 1 to 13.",
+            )
+        SoftApSpec(ssid=ssid.encode(), password=Secret(password) if password else None).check()
         if not password:
             return command("TCSAP", ssid)
-        return command("TCSAP", ssid, password, int(options.get("channel", _CHANNEL)))
+        return command("TCSAP", ssid, password, int(channel))

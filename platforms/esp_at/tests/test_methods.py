@@ -147,6 +147,25 @@ async def test_the_access_point_has_the_callers_name(module: Module, make_platfo
     assert module.heard[-1] == 'AT+TCSAP="qcloud-softap"'
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"channel": "x"}, "no channel 'x'"),
+        ({"channel": "36"}, "no channel '36'"),
+        ({"ssid": "x" * 33}, "the ssid has 33 octets"),
+        ({"password": "1234567"}, "the password has 7 octets"),
+    ],
+)
+async def test_an_access_point_that_cannot_be_is_the_users_mistake(
+    module: Module, make_platform: MakePlatform, options: dict[str, str], problem: str
+) -> None:
+    listener = make_platform().port(ChipSoftAp)
+    with pytest.raises(HalError, match=problem) as caught:
+        await listener.start(ListenContext("P", "d", options=options))
+    assert (caught.value.reason, bool(caught.value.hint)) == (Reason.CONFIGURATION, True)
+    assert not any(line.startswith("AT+TCSAP") for line in module.heard)
+
+
 async def test_a_cancelled_start_leaves_the_module_stopped(
     module: Module, make_platform: MakePlatform
 ) -> None:
