@@ -76,7 +76,8 @@ class Offers:
         async with self._changed:
             await self._changed.wait_for(lambda: self._candidates or self._ended)
             if not self._candidates and self._ended is not None:
-                raise HalError(self._ended.text, reason=self._ended.reason, code=self._ended.code)
+                ended = self._ended
+                raise HalError(ended.text, reason=ended.reason, code=ended.code, hint=ended.hint)
             return self._candidates.pop(next(iter(self._candidates)))
 
     async def close(self) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from qiot.errors import MediumError
 from qiot.hal.contract import (
     Datagram,
@@ -109,6 +111,26 @@ def a_port_of_another_program_is_taken_in_silence(platform: MockPlatform) -> Non
     takes_ports_over(platform, socket.SO_REUSEADDR)
 
 
+@fault("Udp.a_group_is_heard", "a datagram to the group 239.255.77.1, which was asked for, did not come")
+def groups_are_not_joined(platform: MockPlatform) -> None:
+    async def open_(real: Any, *args: Any, **kwargs: Any) -> Any:
+        return await real(*args, **{**kwargs, "groups": ()})
+
+    patch(platform.port(Udp), "open", open_)
+
+
+@fault(
+    "Udp.datagrams_go_both_ways_with_the_address_of_their_header", "127.0.0.1 was asked for, it is bound to"
+)
+def the_host_is_not_looked_at(platform: MockPlatform) -> None:
+    everywhere = ".".join("0000")
+
+    async def open_(real: Any, host: str, *args: Any, **kwargs: Any) -> Any:
+        return await real(everywhere if host == "127.0.0.1" else host, *args, **kwargs)
+
+    patch(platform.port(Udp), "open", open_)
+
+
 # --- Storage -----------------------------------------------------------------------------------------------
 
 
@@ -172,3 +194,25 @@ def erase_takes_everything(platform: MockPlatform) -> None:
             await real(slot)
 
     patch(platform.port(Storage), "erase", erase)
+
+
+@fault(
+    "Storage.a_crash_in_the_middle_of_a_save_leaves_the_old_content",
+    "a save writes into",
+)
+def a_save_writes_in_place(platform: MockPlatform) -> None:
+    folder = platform.port(Storage)._folder  # type: ignore[attr-defined]
+
+    async def save(_: Any, slot: Slot, data: bytes) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / slot.value).write_bytes(data)
+
+    patch(platform.port(Storage), "save", save)
+
+
+@fault("Udp.datagrams_go_both_ways_with_the_address_of_their_header", "9000 octets were sent, 1472 came")
+def a_datagram_of_several_packets_is_cut(platform: MockPlatform) -> None:
+    async def receive(real: Any) -> Datagram:
+        return attrs.evolve(datagram := await real(), data=datagram.data[:1472])
+
+    endpoints(platform, lambda endpoint: patch(endpoint, "receive", receive))

@@ -130,6 +130,15 @@ def frames_come_with_their_fcs(platform: FullPlatform) -> None:
     each_frame(platform, lambda frame: attrs.evolve(frame, data=frame.data + b"fcs!"))
 
 
+@fault("Sniffer.frames_come_as_they_were_in_the_air", "octets has others than were sent")
+def long_frames_have_an_octet_turned(platform: FullPlatform) -> None:
+    def change(frame: Any) -> Any:
+        turned = frame.data[:-1] + bytes((frame.data[-1] ^ 1,))
+        return attrs.evolve(frame, data=turned) if len(turned) > 200 else frame
+
+    each_frame(platform, change)
+
+
 @fault("Sniffer.frames_come_as_they_were_in_the_air", "it says 13")
 def frames_have_the_wrong_channel(platform: FullPlatform) -> None:
     each_frame(platform, lambda frame: attrs.evolve(frame, channel=13))
@@ -472,3 +481,41 @@ def a_request_ignores_its_time_out(platform: FullPlatform) -> None:
         return await real(attrs.evolve(asked, timeout=3600.0))
 
     answers(platform, request)
+
+
+@fault("Camera.stop_ends_a_pending_read", "Camera.read, when the camera is stopped, hangs")
+def a_picture_is_waited_for_after_stop(platform: Any) -> None:
+    async def read(real: Any) -> bytes:
+        await asyncio.sleep(0.001)
+        if not platform.camera.started:
+            await asyncio.Event().wait()
+        picture: bytes = await real()
+        return picture
+
+    patch(platform.camera, "read", read)
+
+
+@fault("Gatt.the_address_is_one_or_empty", "is no AA:BB:CC:DD:EE:FF")
+def the_controllers_address_is_in_small_letters(platform: Any) -> None:
+    async def address(_: Any) -> str:
+        return "f0:f1:f2:f3:f4:f5"
+
+    patch(platform.gatt, "address", address)
+
+
+@fault("Gatt.a_burst_keeps_its_order", "values were written, they came as")
+def what_waits_is_read_from_behind(platform: Any) -> None:
+    after_it_is_read(platform, Gatt, lambda found: list(reversed(found)))
+
+
+@fault("Gatt.a_burst_keeps_its_order", "values were notified, they came as", patience=1)
+def notifications_overtake_each_other(platform: Any) -> None:
+    held: list[Any] = []
+
+    async def notify(real: Any, *args: Any, **kwargs: Any) -> None:
+        held.append(args)
+        if len(held) > 1:
+            while held:
+                await real(*held.pop(), **kwargs)
+
+    patch(platform.gatt, "notify", notify)

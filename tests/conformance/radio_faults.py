@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
+
+import attrs
 
 from qiot.errors import HalError, JoinError
 from qiot.hal.contract import (
     Slot,
     SoftAp,
+    Storage,
     Wifi,
 )
 from qiot.hal.mock import MockPlatform
-from qiot.model import IpConfig, Reason, Secret
+from qiot.model import Band, IpConfig, Network, Reason, Secret, Security
 from qiot.sim.wifi import AccessPoint
 from tests.conformance.fault import fault, patch
 
@@ -92,6 +96,14 @@ def the_access_point_takes_every_password(platform: MockPlatform) -> None:
 def the_access_point_does_not_see_its_stations(platform: MockPlatform) -> None:
     async def stations(_: Any) -> tuple[()]:
         return ()
+
+    patch(platform.port(SoftAp), "stations", stations)
+
+
+@fault("SoftAp.stop_is_idempotent_and_safe_without_a_start", "SoftAp.stations gave NoneType")
+def stations_gives_nothing(platform: MockPlatform) -> None:
+    async def stations(_: Any) -> None:
+        return
 
     patch(platform.port(SoftAp), "stations", stations)
 
@@ -193,3 +205,115 @@ def a_second_close_is_an_error(platform: MockPlatform) -> None:
         await real()
 
     patch(platform, "close", close)
+
+
+@fault("Platform.it_leaves_what_is_kept_as_it_is", "recover lost the network that was kept")
+def recover_takes_the_network(platform: MockPlatform) -> None:
+    async def recover(_: Any) -> None:
+        await platform.port(Storage).erase(Slot.NETWORK)
+
+    patch(platform, "recover", recover)
+
+
+# --- what is forgotten -------------------------------------------------------------------------------------
+
+FORGET = "Wifi.what_is_forgotten_stays_forgotten"
+
+
+@fault(FORGET, "Home is saved after forget, before the join it was none")
+def forget_does_nothing(platform: MockPlatform) -> None:
+    async def forget(_: Any) -> None:
+        return
+
+    patch(platform.port(Wifi), "forget", forget)
+
+
+@fault(FORGET, "the station is still in Home after forget")
+def forget_stays_in_the_network(platform: MockPlatform) -> None:
+    async def forget(_: Any) -> None:
+        await platform.port(Storage).erase(Slot.NETWORK)
+
+    patch(platform.port(Wifi), "forget", forget)
+
+
+@fault(FORGET, "Home is saved after forget and a restart")
+def forget_does_so_in_memory_only(platform: MockPlatform) -> None:
+    forgotten = False
+
+    async def forget(_: Any) -> None:
+        nonlocal forgotten
+        forgotten = True
+        platform._radio.return_to(None)
+
+    async def settle(real: Any, *, keep: bool) -> None:
+        nonlocal forgotten
+        forgotten = False
+        await real(keep=keep)
+
+    async def status(real: Any) -> Any:
+        now = await real()
+        return attrs.evolve(now, saved=None) if forgotten else now
+
+    for verb, run in (("forget", forget), ("settle", settle), ("status", status)):
+        patch(platform.port(Wifi), verb, run)
+
+
+@fault(FORGET, "Wifi.forget raised HalError")
+def forget_is_not_idempotent(platform: MockPlatform) -> None:
+    async def forget(real: Any) -> None:
+        if (await platform.port(Wifi).status()).saved is None:
+            raise HalError("nothing is stored")
+        await real()
+
+    patch(platform.port(Wifi), "forget", forget)
+
+
+# --- what a scan tells -------------------------------------------------------------------------------------
+
+
+def networks(platform: MockPlatform, change: Callable[[Network], Network]) -> None:
+    async def scan(real: Any) -> list[Network]:
+        return [change(each) for each in await real()]
+
+    patch(platform.port(Wifi), "scan", scan)
+
+
+@fault("Wifi.a_scan_tells_how_networks_protect_themselves", "Home is open in the scan")
+def a_scan_takes_every_network_for_open(platform: MockPlatform) -> None:
+    networks(platform, lambda each: attrs.evolve(each, security=Security.OPEN))
+
+
+@fault(
+    "Wifi.a_scan_tells_how_networks_protect_themselves", "Modern is wpa2 in the scan, it is unknown or wpa3"
+)
+def a_scan_does_not_know_wpa3(platform: MockPlatform) -> None:
+    older = {Security.WPA3: Security.WPA2}
+    networks(platform, lambda each: attrs.evolve(each, security=older.get(each.security, each.security)))
+
+
+@fault("Wifi.a_scan_tells_what_is_around", "'[WPA2-PSK-CCMP][ESS]' is none of Security")
+def a_scan_gives_the_programs_words(platform: MockPlatform) -> None:
+    networks(platform, lambda each: attrs.evolve(each, security=cast(Security, "[WPA2-PSK-CCMP][ESS]")))
+
+
+@fault("Wifi.a_scan_tells_what_is_around", "there is no channel 2462 in 5 GHz")
+def a_scan_gives_frequencies_as_channels(platform: MockPlatform) -> None:
+    networks(platform, lambda each: attrs.evolve(each, channel=2462, band=Band.GHZ_5))
+
+
+@fault("Wifi.the_address_is_one_or_empty", "is no AA:BB:CC:DD:EE:FF")
+def the_address_is_in_octets(platform: MockPlatform) -> None:
+    async def address(_: Any) -> bytes:
+        return b"\x02\x00\x5e\x00\x53\x01"
+
+    patch(platform.port(Wifi), "address", address)
+
+
+@fault("Wifi.a_country_is_taken_or_refused_with_a_hint", "RuntimeError (iw: not found), which is no typed")
+def a_country_ends_in_an_untyped_error(platform: MockPlatform) -> None:
+    async def set_country(real: Any, code: str) -> None:
+        if code == "DE":
+            raise RuntimeError("iw: not found")
+        await real(code)
+
+    patch(platform.port(Wifi), "set_country", set_country)

@@ -286,6 +286,8 @@ def test_wrong_use(arguments: tuple[str, ...], problem: str, conformance: Run) -
         '{"wrong_password": 5}',
         '{"access_point": {"ssid": "x", "channel": "s3cret"}}',
         '{"broker": {"port": 1883}}',
+        '{"programs": "s3cret"}',
+        '{"folders": [5, "s3cret"]}',
         '{"factory": "nowhere"}',
         '{"factory": "qiot.no_such_module:make"}',
     ],
@@ -304,6 +306,8 @@ def test_an_environment_in_words(tmp_path: Path) -> None:
             "home": {"ssid_hex": "bcd2", "password": "secret123"},
             "access_point": {"ssid": "ours", "password": "secret456", "channel": 11},
             "storage_folder": str(tmp_path),
+            "programs": ["hostapd"],
+            "folders": [str(tmp_path)],
             "broker": {"host": "127.0.0.1", "username": "me", "password": "x"},
             "reach": None,
             "patience": 3,
@@ -313,4 +317,5 @@ def test_an_environment_in_words(tmp_path: Path) -> None:
     assert (made.access_point.ssid, made.access_point.channel) == (b"ours", 11)
     assert made.broker is not None
     assert (made.broker.port, made.broker.username) == (1883, "me")
+    assert (made.programs, made.folders) == (["hostapd"], [tmp_path])
     assert (made.reach, made.patience, made.storage_folder, made.disturb) == (None, 3, tmp_path, False)

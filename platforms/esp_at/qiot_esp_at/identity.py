@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from qiot.device_info import DeviceInfo, load_device_info
-from qiot.errors import ConfigurationError, HalError
+from qiot.errors import ConfigurationError, HalError, MediumError
 from qiot.model import Reason, Secret
 from qiot_esp_at.modem import Modem, ModuleError, command
 
@@ -20,6 +20,7 @@ _DEFAULT_REGION: Final = "china"
 """What the module takes for granted, as ap-guangzhou."""
 _TLS_WITH_KEY: Final = 1
 """The only connection that the ESP8266's firmware knows."""
+_TRIES: Final = 2
 _REGISTER_LIMIT: Final = 30.0
 _READ_BACK: Final = re.compile(r'1\s*,\s*"([^"]*)"\s*,\s*"([^"]*)"\s*,\s*(\d+)')
 
@@ -49,13 +50,17 @@ class Identity:
         if info.device_secret is None:
             await self._register(info)
             return
-        found = await self._read_back()
-        if found == (info.product_id, info.device_name, checksum(info.device_secret)):
-            return
+        wanted = (info.product_id, info.device_name, checksum(info.device_secret))
         words = (info.product_id, info.device_name, info.device_secret.text(), *_region(info))
-        await self._modem.say(command("TCDEVINFOSET", _TLS_WITH_KEY, *words), result=True)
-        found = await self._read_back()
-        if found != (info.product_id, info.device_name, checksum(info.device_secret)):
+        for _ in range(_TRIES):  # the line may garble it, or what the module says to it
+            if await self._read_back() == wanted:
+                return
+            try:
+                await self._modem.say(command("TCDEVINFOSET", _TLS_WITH_KEY, *words), result=True)
+            except MediumError as error:
+                if error.reason is not Reason.TIMEOUT:
+                    raise
+        if await self._read_back() != wanted:
             raise HalError(
                 f"{self._modem.device}: the module has not taken the identity as it was given",
                 hint="The line garbles what goes over it: try a lower baud=.",

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from qiot.errors import HalError
 from qiot.finishing import finish
-from qiot.hal.contract import ChipSoftAp, ListenContext, Listener, SmartConfig
-from qiot.model import CloudLink, Offer, Peer, Reason, Step
+from qiot.hal.contract import ChipSoftAp, ListenContext, Listener, SmartConfig, SoftApSpec
+from qiot.model import CloudLink, Failure, Offer, Peer, Reason, Secret, Step
 from qiot.protocols.base import Heard, News, Refused
 from qiot_esp_at.failures import provisioning_failure
 from qiot_esp_at.identity import Identity
@@ -20,6 +20,7 @@ from qiot_esp_at.modem import Modem, command
 __all__ = ["ModuleMethod", "ModuleSmartConfig", "ModuleSoftAp"]
 
 _START_LIMIT = 15.0
+_CHANNELS = range(1, 14)
 _SSID, _PASSWORD, _CHANNEL = "qcloud-softap", "12345678", 6
 
 
@@ -43,7 +44,8 @@ class ModuleMethod(Listener):
         self._heard: deque[Heard | HalError] = deque()
         self._news = asyncio.Event()
         self._subscriptions = ExitStack()
-        self._listening = False
+        self._listening = self._is_bound = False
+        self._refused: Failure | None = None
 
     def start_command(self, context: ListenContext) -> str:
         """The command that begins it."""
@@ -58,6 +60,7 @@ class ModuleMethod(Listener):
             await self._modem.open()
             await self._identity.give()
             self._heard.clear()
+            self._refused, self._is_bound = None, False
             self._subscriptions.enter_context(self._modem.hearing(f"+{self.name}:", self._on_line))
             self._subscriptions.enter_context(self._modem.watching(self._put))
             self._again = self.start_command(context)
@@ -70,7 +73,8 @@ class ModuleMethod(Listener):
         """Wait for what the module says of it.
 
         Raises:
-            HalError: TIMEOUT after the module's five minutes; or the module is gone or was reset.
+            HalError: After the module's five minutes, TIMEOUT where nobody came, else why the last try
+                failed; or the module is gone or was reset.
         """
         if not self._listening:
             raise HalError(f"{self.method} does not listen")
@@ -98,11 +102,12 @@ class ModuleMethod(Listener):
         self._listening = False
         self._news.set()
         self._subscriptions.close()
-        await finish(self._stop_module())
+        if not self._is_bound:  # it has stopped by itself; firmware that reboots to stop would lose its link
+            await finish(self._stop_module())
 
     async def _stop_module(self) -> None:
         with suppress(HalError):  # some firmware reboots instead of an answer, and a dead module has stopped
-            await self._modem.say(self.stop_command)
+            await self._modem.stop(self.stop_command)
 
     async def _listen_again(self) -> None:
         """After a failure the phone may try again; firmware that still listens says so by an error."""
@@ -112,13 +117,25 @@ class ModuleMethod(Listener):
     def _on_line(self, line: str) -> None:
         peer = Peer(self.method, self._modem.device)
         if line.startswith("WIFI_CONNECT_SUCCESS"):
+            self._is_bound = True
             self._put(Offer(peer, reached=Step.BOUND, link=self._link()))
         elif line.startswith("WIFI_CONNECT_FAILED"):
-            self._put(Refused(peer, provisioning_failure(line.removeprefix("WIFI_CONNECT_FAILED"))))
+            self._refused = provisioning_failure(line.removeprefix("WIFI_CONNECT_FAILED"))
+            self._put(Refused(peer, self._refused))
         elif line.startswith("FAIL"):
-            self._put(
-                HalError(f"{self.method}: nobody provisioned the module in time", reason=Reason.TIMEOUT)
-            )
+            self._put(self._out_of_time())
+
+    def _out_of_time(self) -> HalError:
+        """The module's five minutes are over; where a phone came, why that was not enough."""
+        last = self._refused
+        if last is None:
+            return HalError("nobody provisioned the module in time", reason=Reason.TIMEOUT)
+        return HalError(
+            f"the module's time is over, and its last try failed: {last.text}",
+            reason=last.reason,
+            code=last.code,
+            hint=last.hint,
+        )
 
     def _put(self, heard: Heard | HalError) -> None:
         self._heard.append(heard)
@@ -146,9 +163,21 @@ class ModuleSoftAp(ModuleMethod, ChipSoftAp):
     stop_command = "AT+TCSTOPSAP"
 
     def start_command(self, context: ListenContext) -> str:
-        """AT+TCSAP with the context's access point, or with the C SDK's."""
+        """AT+TCSAP with the context's access point, or with the C SDK's.
+
+        Raises:
+            HalError: CONFIGURATION: an access point of the module cannot be that.
+        """
         options = context.options
         ssid, password = options.get("ssid", _SSID), options.get("password", _PASSWORD)
+        channel = options.get("channel", str(_CHANNEL))
+        if not channel.isdecimal() or int(channel) not in _CHANNELS:
+            raise HalError(
+                f"the module's access point has no channel {channel!r}",
+                reason=Reason.CONFIGURATION,
+                hint="Choose one from 1 to 13.",
+            )
+        SoftApSpec(ssid=ssid.encode(), password=Secret(password) if password else None).check()
         if not password:
             return command("TCSAP", ssid)
-        return command("TCSAP", ssid, password, int(options.get("channel", _CHANNEL)))
+        return command("TCSAP", ssid, password, int(channel))

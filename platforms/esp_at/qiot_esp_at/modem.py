@@ -32,6 +32,9 @@ _QUICK: Final = 5.0
 """Seconds in which the module answers a command that needs no network."""
 _WAKE: Final = 2.0
 _RESET: Final = 10.0
+_REBOOT_BEGINS: Final = 0.5
+"""Seconds after an answer in which the module begins to reboot, where it does; it cannot be asked."""
+_REBOOT_ENDS: Final = 3.0
 _BUSY_PAUSE: Final = 0.2
 _QUIET: Final = 0.1
 """Seconds of silence after which nothing more of an abandoned command is expected."""
@@ -40,12 +43,17 @@ _ABANDONED: Final = 20.0
 _ERROR: Final = re.compile(r"(?:\+CME ERR(?:OR)?\s*:\s*(-?\d+)|ERROR|FAIL)$")
 _OUTCOME: Final = re.compile(r"(OK|FAIL)\s*,?\s*(-?\d+)?")
 _READY: Final = re.compile(r"ready$")
+_REFUSED: Final = "Check that it runs Tencent's AT firmware; its manual has the numbers of +CME ERROR."
+_SILENT: Final = "Check baud=, the cable and the supply; else reset the module."
 
 Listener = Callable[[str], None]
 
 
 class ModuleError(HalError):
     """The module said no; `code` is its own number, where it gave one."""
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message, code=code, hint=_REFUSED)
 
 
 @attrs.define
@@ -184,7 +192,7 @@ class Modem:
                     return await self._exchange(text, data, payload, result=result or payload is not None)
             except TimeoutError:
                 raise MediumError(
-                    f"{self.device}: no answer to {_name(text)}", reason=Reason.TIMEOUT
+                    f"{self.device}: no answer to {_name(text)}", reason=Reason.TIMEOUT, hint=_SILENT
                 ) from None
 
     async def reset(self) -> None:
@@ -196,6 +204,20 @@ class Modem:
         self._awake = self._abandoned = False
         await self.say("AT+RST", result=True, timeout=_RESET)  # it reports by being ready
         await self.open()
+
+    async def stop(self, text: str) -> None:
+        """A command that ends a method; some firmware reboots for it, which is over when this returns."""
+        rebooted = asyncio.Event()
+        with self.watching(lambda _: rebooted.set()):
+            await self.say(text)
+            heard = self._octets
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REBOOT_BEGINS):
+                    await rebooted.wait()
+            if self._octets != heard and not rebooted.is_set():  # what its loader says, at another rate
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_REBOOT_ENDS):
+                        await rebooted.wait()
 
     @contextmanager
     def hearing(self, prefix: str, listener: Listener) -> Iterator[None]:

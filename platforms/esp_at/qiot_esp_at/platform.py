@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -24,7 +25,7 @@ from qiot.log import get_logger
 from qiot.model import CloudLink, Step
 from qiot_esp_at.identity import Identity
 from qiot_esp_at.methods import ModuleMethod, ModuleSmartConfig, ModuleSoftAp
-from qiot_esp_at.modem import Modem
+from qiot_esp_at.modem import Modem, ModuleError
 from qiot_esp_at.transport import ModuleLink, ModuleTransport
 from qiot_esp_at.wifi import ModuleWifi
 
@@ -75,8 +76,9 @@ class EspAtPlatform(Platform):
     async def capabilities(self) -> Capabilities:
         """A station, and two methods that the module runs to the end; a module has to answer."""
         await self._modem.open()
-        for line in await self._modem.ask("AT+GMR"):
-            log.info(f"module: {line}")
+        with suppress(ModuleError):  # what it is called changes nothing
+            for line in await self._modem.ask("AT+GMR"):
+                log.info(f"module: {line}")
         return Capabilities(
             combinations=(Combination(frozenset({Role.STATION})),),
             chip={method.method: Step.BOUND for method in self._methods},
@@ -93,10 +95,10 @@ class EspAtPlatform(Platform):
 
     async def recover(self) -> None:
         """End what a killed process left the module at: a payload, a method that listens, a try to join."""
-        await self._modem.open()
         for method in self._methods:
+            await self._modem.open()
             try:
-                await self._modem.say(method.stop_command)
+                await self._modem.stop(method.stop_command)
             except HalError as error:
                 log.debug(f"nothing to stop: {error}")
         await self._wifi.recover()

@@ -126,6 +126,10 @@ class ModuleWifi(Wifi):
         elif self._tried is not None:
             await finish(self._keep(self._tried))
 
+    async def forget(self) -> None:
+        """Forget the settled network and leave it. What the module's own flash keeps is the user's."""
+        await finish(self._forget())
+
     async def status(self) -> WifiStatus:
         """AT+CWJAP? and AT+CIPSTA?."""
         await self._modem.open()
@@ -177,6 +181,16 @@ class ModuleWifi(Wifi):
     async def _keep(self, network: Credentials) -> None:
         await self._kept.write(Record(Credentials(network.ssid, network.password)))
         self._tried = None
+
+    async def _forget(self) -> None:
+        await self._station()
+        await self._undo()
+        network = (await self._kept.read()).network
+        if network is None:
+            return
+        await self._kept.write(Record())
+        if await self._ssid() == network.ssid:
+            await self._modem.ask("AT+CWQAP")
 
     async def _go_back(self) -> None:
         """`_undo`; why the join failed must not be hidden by what goes wrong here."""

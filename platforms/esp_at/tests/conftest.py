@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import qiot_esp_at.modem
 from module import Module
 from qiot_esp_at import EspAtPlatform
 
@@ -15,6 +16,12 @@ from qiot.hal.registry import parse_spec
 from qiot.testbed.cloud.registry import DEMO_PRODUCT_ID, DEMO_PRODUCT_SECRET
 
 SECRET = base64.b64encode(b"0123456789abcdef").decode()
+
+
+@pytest.fixture(autouse=True)
+def quick_to_reboot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scripted module does so at once, where it does."""
+    monkeypatch.setattr(qiot_esp_at.modem, "_REBOOT_BEGINS", 0.1)
 
 
 @pytest.fixture

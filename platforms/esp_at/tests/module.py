@@ -47,6 +47,7 @@ class Module:
         hosts: Where names and ports lead.
         mqtt_url: The broker behind the cloud's name.
         flash: What it joins by itself when it starts.
+        reboots_to_stop: It reboots after it has been told to leave a method, as some firmware does.
     """
 
     def __init__(self, mischief: int | None = None) -> None:
@@ -59,6 +60,7 @@ class Module:
         self.hosts: dict[tuple[str, int], tuple[str, int]] = {}
         self.mqtt_url = ""
         self.flash: AccessPoint | None = None
+        self.reboots_to_stop = False
         self.joined: AccessPoint | None = None
         self.link: CloudLink | None = None
         self._random = Random(mischief) if mischief is not None else None
@@ -112,7 +114,9 @@ class Module:
                 await self._came.wait()
 
     def say(self, *lines: str) -> None:
-        """Lines, unasked or not."""
+        """Lines, unasked or not; a method that has succeeded listens no more."""
+        if any("WIFI_CONNECT_SUCCESS" in line for line in lines):
+            self.listening = ""
         self.raw("".join(f"{line}\r\n" for line in lines).encode())
 
     def raw(self, data: bytes) -> None:
@@ -253,6 +257,13 @@ class Module:
     def _on_tcstopsmart(self, _: str) -> None:
         self.listening = ""
         self.say("OK")
+        if self.reboots_to_stop:
+            self._do(self._rebooting())
+
+    async def _rebooting(self) -> None:
+        self._busy = True
+        await asyncio.sleep(0.05)
+        self.reset()
 
     _on_tcstopsap = _on_tcstopsmart
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import qiot_esp_at.modem
 from conftest import SECRET
 from module import Module
 from qiot_esp_at import EspAtPlatform
@@ -39,10 +40,22 @@ async def test_a_line_that_garbles_it_is_noticed(
     module: Module, make_platform: MakePlatform, write_identity: WriteIdentity
 ) -> None:
     wrong = '+TCDEVINFOSET:1,"QIOTDEMO01","module-1",99,"ap-guangzhou"|OK'
-    module.answers["AT+TCDEVINFOSET?"] = [wrong, wrong]
+    module.answers["AT+TCDEVINFOSET?"] = [wrong] * 3
     with pytest.raises(HalError, match="not taken the identity") as caught:
         await listens(make_platform(device_info=write_identity()))
     assert SECRET not in f"{caught.value} {caught.value.hint}"
+
+
+async def test_a_line_that_loses_it_gets_it_again(
+    module: Module,
+    make_platform: MakePlatform,
+    write_identity: WriteIdentity,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(qiot_esp_at.modem, "_QUICK", 0.3)
+    module.answers[f'AT+TCDEVINFOSET=1,"QIOTDEMO01","module-1","{SECRET}"'] = [""]
+    await listens(make_platform(device_info=write_identity()))
+    assert module.identity == ("QIOTDEMO01", "module-1", SECRET)
 
 
 async def test_a_refusal_shows_no_secret(

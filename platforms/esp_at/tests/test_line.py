@@ -156,3 +156,19 @@ async def test_no_port_no_module_and_a_port_in_use(
     with pytest.raises(MediumError) as caught:
         await make_platform().capabilities()
     assert caught.value.reason is Reason.PORT_BUSY
+
+
+async def test_a_module_that_says_no_or_nothing_has_a_hint_for_the_line(
+    module: Module, make_platform: Callable[..., EspAtPlatform]
+) -> None:
+    platform = make_platform()
+    module.answers["AT+GMR"] = ["ERROR"]  # of no importance
+    await platform.capabilities()
+    module.answers["AT+CWMODE=1"] = ["+CME ERROR: 50"]
+    with pytest.raises(HalError) as refused:
+        await platform.port(Wifi).scan()
+    assert "Tencent's AT firmware" in refused.value.hint
+    module.answers["AT+CWMODE=1"] = [""]
+    with pytest.raises(MediumError) as silent:
+        await platform._modem.say("AT+CWMODE=1", timeout=0.05)
+    assert (silent.value.reason, "baud=" in silent.value.hint) == (Reason.TIMEOUT, True)

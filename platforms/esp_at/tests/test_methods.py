@@ -79,6 +79,37 @@ async def test_the_modules_numbers_have_their_reasons(
     assert (refused.failure.step, refused.failure.reason, refused.failure.code) == (step, reason, code)
 
 
+@pytest.mark.parametrize("method", ["smart_config", "soft_ap"])
+async def test_firmware_that_reboots_to_stop_provisions_all_the_same(
+    module: Module, write_identity: Callable[..., Path], tmp_path: Path, method: str
+) -> None:
+    module.reboots_to_stop = True
+    identity = write_identity()
+    spec = f"esp-at:{module.path},state={tmp_path},device_info={identity}"
+    async with WifiConfig(identity, hal=spec, settings=Settings(timeout=20)) as wifi:
+        await asyncio.wait_for(wifi.start(method), 20)
+        stops = len([line for line in module.heard if line.startswith("AT+TCSTOP")])
+        module.say(f"{module.listening}:WIFI_CONNECT_SUCCESS")
+        result = await asyncio.wait_for(wifi.wait(), 10)
+        assert (result.step, result.failure) == (Step.BOUND, None)
+        # To stop it now would cost the connection that it has just bound over.
+        assert len([line for line in module.heard if line.startswith("AT+TCSTOP")]) == stops
+    assert module.listening == ""
+
+
+async def test_a_reset_is_told_with_what_to_do(
+    module: Module, write_identity: Callable[..., Path], tmp_path: Path
+) -> None:
+    identity = write_identity()
+    spec = f"esp-at:{module.path},state={tmp_path},device_info={identity}"
+    async with WifiConfig(identity, hal=spec, settings=Settings(timeout=20)) as wifi:
+        await asyncio.wait_for(wifi.start("smart_config"), 10)
+        module.say("ready")
+        result = await asyncio.wait_for(wifi.wait(), 10)
+        assert result.failure is not None
+        assert (result.failure.reason, result.failure.hint) == (Reason.MEDIUM, "Check its supply.")
+
+
 async def test_nobody_came(module: Module, make_platform: MakePlatform) -> None:
     listener = make_platform().port(SmartConfig)
     await listener.start(CONTEXT)
@@ -89,6 +120,23 @@ async def test_nobody_came(module: Module, make_platform: MakePlatform) -> None:
         assert caught.value.reason is Reason.TIMEOUT
 
 
+async def test_the_last_failure_outlives_the_modules_time(
+    module: Module, make_platform: MakePlatform
+) -> None:
+    listener = make_platform().port(SmartConfig)
+    await listener.start(CONTEXT)
+    module.say("+TCSTARTSMART:WIFI_CONNECT_FAILED,10,202", "+TCSTARTSMART:FAIL,202")
+    assert isinstance((await asyncio.wait_for(listener.read(), 10))[0], Refused)
+    with pytest.raises(HalError, match=r"its last try failed: the module says \(10, 202\)") as caught:
+        await asyncio.wait_for(listener.read(), 10)
+    error = caught.value
+    assert (error.reason, error.code, error.hint) == (
+        Reason.WRONG_PASSWORD,
+        202,
+        Reason.WRONG_PASSWORD.hint,
+    )
+
+
 async def test_the_access_point_has_the_callers_name(module: Module, make_platform: MakePlatform) -> None:
     listener = make_platform().port(ChipSoftAp)
     options = {"ssid": 'My "AP", 1', "password": "secret-1234", "channel": "11"}
@@ -97,6 +145,25 @@ async def test_the_access_point_has_the_callers_name(module: Module, make_platfo
     await listener.stop()
     await listener.start(ListenContext("P", "d", options={"password": ""}))
     assert module.heard[-1] == 'AT+TCSAP="qcloud-softap"'
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"channel": "x"}, "no channel 'x'"),
+        ({"channel": "36"}, "no channel '36'"),
+        ({"ssid": "x" * 33}, "the ssid has 33 octets"),
+        ({"password": "1234567"}, "the password has 7 octets"),
+    ],
+)
+async def test_an_access_point_that_cannot_be_is_the_users_mistake(
+    module: Module, make_platform: MakePlatform, options: dict[str, str], problem: str
+) -> None:
+    listener = make_platform().port(ChipSoftAp)
+    with pytest.raises(HalError, match=problem) as caught:
+        await listener.start(ListenContext("P", "d", options=options))
+    assert (caught.value.reason, bool(caught.value.hint)) == (Reason.CONFIGURATION, True)
+    assert not any(line.startswith("AT+TCSAP") for line in module.heard)
 
 
 async def test_a_cancelled_start_leaves_the_module_stopped(

@@ -44,6 +44,22 @@ async def test_what_the_modules_flash_keeps_comes_back(module: Module, make_plat
     assert module.joined is module.flash
 
 
+async def test_what_is_forgotten_is_not_the_users_own(module: Module, make_platform: MakePlatform) -> None:
+    module.flash = module.joined = module.access_points["Second"]
+    wifi = make_platform().port(Wifi)
+    await wifi.join(HOME, 10)
+    await wifi.settle(keep=True)
+    await wifi.forget()
+    assert (module.joined, module.flash) == (None, module.access_points["Second"])
+    assert (await wifi.status()).saved is None
+    await wifi.join(HOME, 10)
+    await wifi.forget()  # a try is no settled network: the module is where it was
+    assert (await wifi.status()).ssid is None
+    module.joined = module.flash
+    await wifi.forget()
+    assert module.joined is module.flash
+
+
 async def test_a_killed_try_is_undone_by_recover(module: Module, make_platform: MakePlatform) -> None:
     first = make_platform()
     await first.port(Wifi).join(SECOND, 10)

@@ -35,7 +35,8 @@ Or without pytest: `python -m qiot.hal.conformance SPEC`; `--help` says more.
 - Every verb has a time limit, times `Environment.patience`. Limits are there to end what hangs; how fast a
   verb has to be, the contract does not say.
 - What a check leaves behind is counted when its platforms are closed: tasks, threads, descriptors, sockets,
-  child processes, network interfaces, and what `Environment.traces` adds (daemons, addresses, files).
+  child processes, network interfaces, the programs and files that the environment names, and what
+  `Environment.traces` adds.
 - A verb that keeps the loop from running for two seconds has failed; in the main thread it is interrupted
   after ten, by the alarm signal where nobody else uses that.
 """

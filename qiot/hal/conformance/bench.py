@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -69,6 +70,7 @@ _BLOCK: Final = 2.0
 """Longest that a verb may keep the loop from running, in seconds; a busy machine has its own pauses."""
 _INTERRUPT: Final = 10.0
 """Seconds after which a verb that blocks the loop is interrupted."""
+_ADDRESS: Final = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}|")
 _LEAST_PATIENCE: Final = 0.2
 
 
@@ -219,6 +221,28 @@ class Bench:
             raise Broken(f"{verb} raised {_named(error)}, where {wanted} was due") from error
         expect(error.hint, f"{verb} raised {_named(error)} without a hint")
         return error
+
+    async def address(self, verb: str, ask: Callable[[], Awaitable[str]]) -> None:
+        """Ask twice for a MAC address; empty is one that the platform does not know.
+
+        Raises:
+            Broken: It is none in capital letters, or another one the second time.
+        """
+        first = await self.call(verb, ask())
+        expect(isinstance(first, str) and _ADDRESS.fullmatch(first), f"{first!r} is no AA:BB:CC:DD:EE:FF")
+        second = await self.call(verb, ask())
+        expect(first == second, f"the address was {first}, and is {second} with nothing done in between")
+
+    async def attempted(
+        self, verb: str, work: Awaitable[object], *, seconds: float = 0.0
+    ) -> QiotError | None:
+        """Run a verb that may refuse; gives its error, or None where it worked.
+
+        Raises:
+            Broken: It raised no typed error, or hangs, or blocks the loop.
+        """
+        error = _error_of(verb, await self._ended(verb, work, seconds))
+        return error if isinstance(error, QiotError) else None
 
     async def cancelled(self, verb: str, work: Awaitable[object], after: float) -> bool:
         """Cancel a verb after some seconds; gives False where it was over before that.

@@ -31,8 +31,9 @@ _PLAIN: Final[Mapping[str, type | tuple[type, ...]]] = {
     "shows_within": (int, float),
     "reach": (str, type(None)),
 }
+_LISTS: Final = ("programs", "folders")
 _OWN: Final = ("wrong_password", "absent_ssid", "access_point", "storage_folder", "broker", "factory")
-_KNOWN: Final = frozenset({*_NETWORKS, *_PLAIN, *_OWN})
+_KNOWN: Final = frozenset({*_NETWORKS, *_PLAIN, *_LISTS, *_OWN})
 
 
 def read_description(file: Path) -> dict[str, Any]:
@@ -80,7 +81,9 @@ def describe(
     return found
 
 
-def make_environment(description: Mapping[str, Any], *, disturb: bool = False) -> Environment:
+def make_environment(
+    description: Mapping[str, Any], *, disturb: bool = False, specs: Sequence[str] = ()
+) -> Environment:
     """The environment that the description gives.
 
     With `factory`, MODULE:NAME, that is called with the attributes and makes it.
@@ -88,13 +91,17 @@ def make_environment(description: Mapping[str, Any], *, disturb: bool = False) -
     Raises:
         ConfigurationError: It says what no environment can be.
     """
-    fields: dict[str, Any] = {"disturb": disturb}
+    fields: dict[str, Any] = {"disturb": disturb, "specs": tuple(specs)}
     for key, value in description.items():
         if key in _NETWORKS:
             fields[key] = _credentials(key, value)
         elif key in _PLAIN:
             _expect(isinstance(value, _PLAIN[key]), key, "is not of the right type")
             fields[key] = value
+        elif key in _LISTS:
+            texts = isinstance(value, list) and all(isinstance(each, str) and each for each in value)
+            _expect(texts, key, "is no list of texts")
+            fields[key] = [Path(each) for each in value] if key == "folders" else value
     if "wrong_password" in description:
         fields["wrong_password"] = Secret(_text("wrong_password", description))
     if "absent_ssid" in description:

@@ -11,8 +11,10 @@ from typing import Self
 
 import attrs
 
-from qiot.hal.conformance.check import not_claimed
-from qiot.hal.contract import Listener, MqttParameters, Platform, SoftApSpec
+from qiot.hal.conformance.check import Broken, not_claimed
+from qiot.hal.conformance.traces import files_in, processes_of
+from qiot.hal.conformance.victim import left_by
+from qiot.hal.contract import Listener, MqttParameters, Platform, Role, SoftApSpec
 from qiot.model import Credentials, Secret
 
 __all__ = ["Central", "Ear", "Environment", "Phone"]
@@ -95,7 +97,12 @@ class Environment:
         access_point: The access point that the platform is asked for.
         reach: The address of this host for the platform's own sockets, and of those for this host: loopback
             where the platform uses the host's sockets; None where it is out of reach, as for a modem.
+        specs: The platform's specs, as for `--hal`: with them it can be opened in a process of its own, to be
+            killed there. The command line knows them.
         storage_folder: Where the platform's storage keeps its files.
+        programs: Names of programs that the platform starts, such as hostapd: none more may run after close.
+            Child processes need no name here.
+        folders: Where no new file may be after close, such as /run/my-board.
         broker: An MQTT broker that the transport can reach.
         offered: The methods, as listener classes, for which `offer` sends credentials.
         sends_frames: Channels on which `transmit` can send.
@@ -120,7 +127,10 @@ class Environment:
         factory=lambda: SoftApSpec(ssid=b"qiot-conformance", password=Secret("conformance-1"))
     )
     reach: str | None = "127.0.0.1"
+    specs: Sequence[str] = ()
     storage_folder: Path | None = None
+    programs: Sequence[str] = ()
+    folders: Sequence[Path] = ()
     broker: MqttParameters | None = None
     offered: frozenset[type[Listener]] = frozenset()
     sends_frames: Sequence[int] = ()
@@ -139,8 +149,28 @@ class Environment:
         """Told of every platform that the suite opens, before its first verb."""
 
     async def traces(self) -> frozenset[str]:
-        """What else a platform may leave behind here (daemons, addresses, files), each in a few words."""
-        return frozenset()
+        """What else a platform may leave behind here (daemons, addresses, files), each in a few words.
+
+        Those of `programs` and `folders`; add your own to them.
+        """
+        return processes_of(self.programs) | files_in(self.folders)
+
+    async def killed(self, role: Role) -> None:
+        """Let a process of its own hold this role of the platform, and kill it by SIGKILL.
+
+        Args:
+            role: STATION: it has joined `home` and not settled; ACCESS_POINT: it has started `access_point`.
+        """
+        if not self.specs:
+            not_claimed(
+                "the environment cannot open the platform in a process of its own, to kill it (specs)"
+            )
+        network = self.access_point if role is Role.ACCESS_POINT else self.home
+        if network is None:
+            not_claimed("no environment: no network to join is offered (home)")
+        problem = await left_by(self.specs, role, network, self.join_seconds * self.patience)
+        if problem:
+            raise Broken(f"a process that was to be killed could not hold the {role} role: {problem}")
 
     async def access_point_visible(self, ssid: bytes) -> bool:  # noqa: ARG002
         """Look from outside, by a fresh scan, whether an access point of this name is on the air."""

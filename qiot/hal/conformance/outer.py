@@ -136,7 +136,7 @@ class _Worker:
         line, _, self._buffer = self._buffer.partition(b"\n")
         fields: dict[str, Any] = json.loads(line)
         if "usage" in fields:
-            raise ConfigurationError(fields["usage"])
+            raise ConfigurationError(fields["usage"], hint=fields["hint"])
         return fields
 
     def _kill(self) -> None:

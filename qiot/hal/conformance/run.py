@@ -18,6 +18,7 @@ __all__ = ["run_check", "run_check_now"]
 
 _CLOSES: Final = 60.0
 """Seconds to close everything after an interruption."""
+_POLL: Final = 0.05
 _GOES_AWAY: Final = 1.0
 """Seconds in which what is left of a closed platform may go away by itself."""
 
@@ -83,12 +84,20 @@ async def _run(check: Check, factory: Callable[[], Platform], environment: Envir
         failure = failure if isinstance(failure, Broken) else error
     if failure is not None and not isinstance(failure, NotClaimed):
         raise failure
-    left = await before.leaks(_GOES_AWAY * environment.patience)
-    left += sorted(await environment.traces() - traces)
+    seconds = _GOES_AWAY * environment.patience
+    left = [*await before.leaks(seconds), *await _left_outside(environment, traces, seconds)]
     if left:
         raise Broken(f"left behind after close: {', '.join(left)}")
     if failure is not None:
         raise failure
+
+
+async def _left_outside(environment: Environment, before: frozenset[str], seconds: float) -> list[str]:
+    """What of the environment's traces is still left when nothing has gone away within `seconds`."""
+    end = time.monotonic() + seconds
+    while (left := await environment.traces() - before) and time.monotonic() < end:  # noqa: ASYNC110
+        await asyncio.sleep(_POLL)
+    return sorted(left)
 
 
 async def _bounded(check: Check, bench: Bench) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
 import threading
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-__all__ = ["Traces"]
+__all__ = ["Traces", "files_in", "processes_of"]
 
+_COMM_MAX: Final = 15
 _POLL: Final = 0.02
 _FDS: Final = Path("/proc/self/fd")
 _POOL: Final = str(Path("concurrent", "futures", "thread.py"))
@@ -65,6 +68,31 @@ class Traces:
         while (left := self.left(Traces.now())) and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110
             await asyncio.sleep(_POLL)
         return left
+
+
+def processes_of(names: Collection[str]) -> frozenset[str]:
+    """Processes that run one of these programs, whoever started them. Linux only."""
+    if not names:
+        return frozenset()
+    # The kernel knows a program by the first 15 octets of its name (proc(5), comm).
+    short = {name[:_COMM_MAX] for name in names}
+    found: set[str] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        name = _command(process.name)
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if name in short and not _has_ended(process):
+                found.add(f"the program {name} ({process.name})")
+    return frozenset(found)
+
+
+def _has_ended(process: Path) -> bool:
+    """True where nobody has waited for it yet (proc(5), stat: the state follows the name in brackets)."""
+    return (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def files_in(folders: Collection[Path]) -> frozenset[str]:
+    """What is in these folders, at any depth."""
+    return frozenset(f"the file {each}" for folder in folders for each in folder.rglob("*"))
 
 
 def _of_task(task: asyncio.Task[object]) -> str:

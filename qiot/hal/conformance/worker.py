@@ -56,14 +56,14 @@ def _run(job: dict[str, Any], out: int) -> int:
         try:
             return open_platform(*job["specs"])
         except ConfigurationError as error:
-            say(usage=f"{error}. {error.hint}")
+            say(usage=str(error), hint=error.hint)
             raise
 
     checks = {each.key: each for each in all_checks()}
     try:
-        environment = make_environment(job["environment"], disturb=job["disturb"])
+        environment = make_environment(job["environment"], disturb=job["disturb"], specs=job["specs"])
     except ConfigurationError as error:
-        say(usage=f"{error}. {error.hint}")
+        say(usage=str(error), hint=error.hint)
         return 2
     for key in job["checks"]:
         say(begin=key)

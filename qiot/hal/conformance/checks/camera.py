@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
-from qiot.hal.conformance.bench import Bench
+from qiot.errors import HalError
+from qiot.hal.conformance.bench import CUTS, Bench
 from qiot.hal.conformance.check import check, expect
 from qiot.hal.contract import Camera
 
@@ -64,6 +66,21 @@ async def a_read_needs_a_start(bench: Bench) -> None:
     await _start(bench, camera)
     await _stop(bench, camera)
     await bench.refused("Camera.read", camera.read())
+
+
+@check(Camera, "stop")
+async def stop_ends_a_pending_read(bench: Bench) -> None:
+    """With a picture that was just taken, or with HalError."""
+    camera = bench.port(Camera)
+    await _start(bench, camera)
+    for turns in range(CUTS):
+        reading = asyncio.ensure_future(camera.read())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await _stop(bench, camera)
+        error = await bench.attempted("Camera.read, when the camera is stopped,", reading)
+        expect(error is None or isinstance(error, HalError), f"Camera.stop ended a read with {error!r}")
+        await _start(bench, camera)
 
 
 @check(Camera, "read")

@@ -44,6 +44,15 @@ def beacon(sender: bytes) -> bytes:
     return _BEACON + _DURATION + _BROADCAST + sender + sender + b"\x00\x00" + fixed + b"\x00\x00"
 
 
+def alike(one: bytes, other: bytes) -> bool:
+    """True where they are the same frame: the radio itself sets flags, duration and sequence control."""
+
+    def told(frame: bytes) -> bytes:
+        return frame[:1] + frame[4:22] + frame[24:]
+
+    return told(one) == told(other)
+
+
 def of_sender(frame: bytes, sender: bytes) -> bool:
     """True where one of the functions above made it for this sender."""
     return sender in {frame[_SENDER], frame[_ORIGIN]}

@@ -25,6 +25,7 @@ _PROFILE: Final = GattProfile(
     characteristics={_CHAR: frozenset({"write", "notify"})},
     advertising=_ADVERTISING,
 )
+_BURST: Final = 8
 _NOBODY: Final = Peer(method="conformance", address="00:00:5E:00:53:01")
 
 
@@ -53,6 +54,12 @@ class _Events:
                 if isinstance(event, kind):
                     return peer, event
             self._waiting += await self._bench.call("Gatt.read", self._gatt.read(), hanging=missing)
+
+
+@check(Gatt, "address")
+async def the_address_is_one_or_empty(bench: Bench) -> None:
+    """In capital letters, and the same when asked again."""
+    await bench.address("Gatt.address", bench.port(Gatt).address)
 
 
 @check(Gatt, "stop")
@@ -149,6 +156,33 @@ async def a_central_writes_and_is_notified(bench: Bench) -> None:
             expect((char.lower(), value) == (_CHAR, data), f"{data!r} was notified, {value!r} came")
     sender, _ = await events.next(Lost)
     expect(sender == peer, f"{sender} is lost, connected was {peer}")
+
+
+@check(Gatt, "read, notify")
+async def a_burst_keeps_its_order(bench: Bench) -> None:
+    """What is written before anybody reads, and what is notified before the central looks."""
+    gatt = bench.port(Gatt)
+    await _start(bench, gatt)
+    events = _Events(bench, gatt)
+    burst = [bytes((number, 255 - number)) for number in range(_BURST)]
+    async with bench.environment.central() as central:
+        peer, _ = await events.next(Connected)
+        for data in burst:
+            await central.write(_CHAR, data)
+        came = [(await events.next(Written))[1] for _ in burst]
+        written = [each.data for each in came if isinstance(each, Written)]
+        expect(written == burst, f"{_BURST} values were written, they came as {_shown(written)}")
+        await central.subscribe(_CHAR)
+        await events.next(Subscribed)
+        for data in burst:
+            await bench.call("Gatt.notify", gatt.notify(_NAME, data, peer))
+        lost = "a notification of a burst did not arrive"
+        heard = [(await bench.call("a notification", central.notified(), hanging=lost))[1] for _ in burst]
+        expect(heard == burst, f"{_BURST} values were notified, they came as {_shown(heard)}")
+
+
+def _shown(values: Sequence[bytes]) -> str:
+    return " ".join(each.hex() for each in values)
 
 
 @check(Gatt, "disconnect")

@@ -196,6 +196,8 @@ async def frames_come_as_they_were_in_the_air(bench: Bench) -> None:
     expect(not strange, f"frames of {sorted(lengths)} octets were sent, there came some of {sorted(strange)}")
     expect(not missing, f"frames of {sorted(missing)} octets did not come")
     for each in ours:
+        as_sent = any(frames.alike(each.data, frame) for frame in sent)
+        expect(as_sent, f"a frame of {len(each.data)} octets has others than were sent: {each.data.hex()}")
         expect(each.channel == channel, f"heard on channel {channel}, it says {each.channel}")
         expect(before - 1 <= each.t <= after + 1, f"t is {each.t}, the monotonic clock is at {after}")
         expect(each.signal is None or each.signal in _SIGNALS, f"a signal of {each.signal} dBm")

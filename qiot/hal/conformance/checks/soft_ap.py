@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import attrs
 
@@ -75,7 +75,9 @@ async def stop_is_idempotent_and_safe_without_a_start(bench: Bench) -> None:
     soft_ap = bench.port(SoftAp)
     for _ in range(2):
         await _stop(bench, soft_ap)
-    expect(not await bench.call("SoftAp.stations", soft_ap.stations()), "stations without an access point")
+    there = await bench.call("SoftAp.stations", soft_ap.stations())
+    expect(isinstance(there, Sequence), f"SoftAp.stations gave {type(there).__name__}")
+    expect(not there, "stations without an access point")
     spec = await _start(bench, soft_ap)
     for _ in range(3):
         await _stop(bench, soft_ap)

@@ -11,7 +11,7 @@ from qiot.hal.conformance.check import Broken, expect, not_claimed
 from qiot.hal.contract import Wifi, WifiStatus
 from qiot.model import Credentials, IpConfig, Reason, show_ssid
 
-__all__ = ["back", "earlier", "fails", "home", "join", "offered", "same", "status"]
+__all__ = ["back", "earlier", "fails", "home", "join", "name", "offered", "same", "status"]
 
 
 def home(bench: Bench) -> Credentials:
@@ -56,8 +56,8 @@ async def join(bench: Bench, wifi: Wifi, credentials: Credentials) -> IpConfig:
     usable = not (address.is_unspecified or address.is_link_local or address.is_loopback)
     expect(usable, f"{address} is no address by DHCP")
     now = await status(bench, wifi)
-    name = show_ssid(credentials.ssid)
-    expect(now.connected and now.ssid == credentials.ssid, f"joined {name}, but status says {now}")
+    joined = now.connected and now.ssid == credentials.ssid
+    expect(joined, f"joined {show_ssid(credentials.ssid)}, but status says {now}")
     expect(now.ip == ip, f"the join gave {ip}, status says {now.ip}")
     return ip
 
@@ -86,9 +86,13 @@ async def back(bench: Bench, wifi: Wifi, before: WifiStatus) -> None:
         raise Broken(f"the earlier network is not back: it was {where}, it is {is_now}") from None
 
 
+def name(ssid: bytes | None) -> str:
+    """A network or "none", for people."""
+    return "none" if ssid is None else show_ssid(ssid)
+
+
 def _shown(at: WifiStatus) -> str:
-    where = f"in {show_ssid(at.ssid)}" if at.connected else "in none"
-    return f"{where}, with {show_ssid(at.saved) if at.saved else 'none'} saved"
+    return f"in {name(at.ssid if at.connected else None)}, with {name(at.saved)} saved"
 
 
 async def fails(

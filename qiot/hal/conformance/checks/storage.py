@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import stat
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Final, cast
 
 from qiot.hal.conformance.bench import CUTS, Bench
@@ -109,6 +110,30 @@ async def _cut(storage: Storage, turns: int) -> None:
 
 
 @check(Storage, "save")
+async def a_crash_in_the_middle_of_a_save_leaves_the_old_content(bench: Bench) -> None:
+    """The file of the old content is not written into: after a power cut, half of it would be new."""
+    folder = bench.environment.storage_folder
+    if folder is None:
+        not_claimed("the environment does not say where the storage keeps its files (storage_folder)")
+    async with _storage(bench) as storage:
+        await _save(bench, storage, Slot.NETWORK, _OLD)
+        with contextlib.ExitStack() as stack:
+            held = [stack.enter_context(each.open("rb")) for each in _files(folder)]
+            olds = [each for each in held if each.read() == _OLD]
+            if not olds:
+                not_claimed("the storage keeps its slots in files of a form of its own")
+            await _save(bench, storage, Slot.NETWORK, _NEW)
+            for each in olds:
+                each.seek(0)
+                whole = each.read() == _OLD
+                expect(whole, f"a save writes into {each.name} in place: a crash would leave half of it")
+
+
+def _files(folder: Path) -> list[Path]:
+    return [each for each in folder.rglob("*") if each.is_file()]
+
+
+@check(Storage, "save")
 async def only_the_owner_can_read_it(bench: Bench) -> None:
     """Its files are 0600."""
     folder = bench.environment.storage_folder
@@ -117,7 +142,7 @@ async def only_the_owner_can_read_it(bench: Bench) -> None:
             await _save(bench, storage, slot, b"private")
         if folder is None:
             not_claimed("the environment does not say where the storage keeps its files (storage_folder)")
-        files = [each for each in await asyncio.to_thread(lambda: list(folder.rglob("*"))) if each.is_file()]
+        files = await asyncio.to_thread(_files, folder)
         expect(files, f"no files in {folder}, which the environment names as the storage's folder")
         for file in files:
             mode = stat.S_IMODE(file.stat().st_mode)

@@ -15,11 +15,16 @@ from qiot.hal.contract import Datagram, Endpoint, Udp
 from qiot.model import Reason
 
 _ALL: Final = "0.0.0.0"  # noqa: S104 - every address of the platform
+_LOOPBACK: Final = "lo"
+_GROUP: Final = "239.255.77.1"
+"""A group of this site's own (RFC 2365, 6.1)."""
 _FLOOD: Final = 4000
 _BURST: Final = 20
 """Datagrams that any system takes before somebody reads them."""
 _LARGE: Final = 1400
 """Octets of a datagram that fits every link."""
+_FRAGMENTED: Final = 9000
+"""Octets of one that the system's own sockets take, in several packets where it has to be."""
 
 
 async def _endpoint(bench: Bench, host: str = "", port: int = 0) -> Endpoint:
@@ -59,8 +64,11 @@ async def _receive(bench: Bench, endpoint: Endpoint) -> Datagram:
 async def datagrams_go_both_ways_with_the_address_of_their_header(bench: Bench) -> None:
     """Whole, the empty and a large one too."""
     endpoint = await _endpoint(bench)
+    here = endpoint.local[0]
+    expect(here == _reach(bench), f"{_reach(bench)} was asked for, it is bound to {here}")
     with _outside(bench) as outside:
-        for data in (b"hello", b"", b"x" * _LARGE):
+        larger = [b"x" * _FRAGMENTED] if _reach(bench) == "127.0.0.1" else []
+        for data in (b"hello", b"", b"x" * _LARGE, *larger):
             outside.sendto(data, (_reach(bench), endpoint.local[1]))
             heard = await _receive(bench, endpoint)
             expect(heard.data == data, f"{len(data)} octets were sent, {len(heard.data)} came")
@@ -123,6 +131,21 @@ async def what_cannot_be_bound_is_typed(bench: Bench) -> None:
     for interface in ("no-such-iface", "much-too-long-a-name-for-an-interface"):
         await bench.refused("Udp.open", udp.open(_ALL, 0, interface=interface), MediumError)
     await bench.refused("Udp.open", udp.open(_ALL, 0, groups=["192.168.1.1"]), MediumError)
+
+
+@check(Udp, "open")
+async def a_group_is_heard(bench: Bench) -> None:
+    """By who asked for it, and on the interface that was asked for."""
+    if _reach(bench) != "127.0.0.1" or _LOOPBACK not in {name for _, name in socket.if_nameindex()}:
+        not_claimed("the environment reaches the platform by no multicast that is known here")
+    opening = bench.port(Udp).open(_ALL, 0, interface=_LOOPBACK, groups=[_GROUP])
+    endpoint = await bench.call("Udp.open", opening)
+    with _outside(bench) as outside:
+        outside.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+        outside.sendto(b"to all", (_GROUP, endpoint.local[1]))
+        hanging = f"a datagram to the group {_GROUP}, which was asked for, did not come"
+        heard = await bench.call("Endpoint.receive", endpoint.receive(), hanging=hanging)
+        expect(heard.data == b"to all", f"{heard.data!r} came, which was not sent to the group")
 
 
 @check(Udp, "open")

@@ -9,10 +9,15 @@ from qiot.hal.conformance.bench import Bench
 from qiot.hal.conformance.check import check, expect, not_claimed
 from qiot.hal.conformance.checks import station
 from qiot.hal.contract import Wifi
-from qiot.model import SSID_MAX, Credentials, Network, Reason, Secret, show_ssid
+from qiot.model import SSID_MAX, Band, Credentials, Network, Reason, Secret, Security, show_ssid
 
 _BSSID_OCTETS = 6
 _SIGNALS = range(-100, 1)
+_OPEN = frozenset({Security.OPEN})
+_PROTECTED = frozenset(Security) - _OPEN - {Security.ENTERPRISE}
+_WPA3 = frozenset({Security.WPA3, Security.UNKNOWN})
+_CHANNELS = {Band.GHZ_2_4: range(1, 15), Band.GHZ_5: range(32, 178), Band.GHZ_6: range(1, 234)}
+"""IEEE channel numbers of a band (IEEE 802.11, annex E)."""
 _SHORT = 2.0
 
 
@@ -24,8 +29,13 @@ async def a_scan_tells_what_is_around(bench: Bench) -> None:
     for each in networks:
         expect(isinstance(each, Network), f"the scan gave {type(each).__name__}")
         expect(isinstance(each.ssid, bytes) and len(each.ssid) <= SSID_MAX, f"{each.ssid!r} is no SSID")
-        expect(len(each.bssid) == _BSSID_OCTETS, f"{each.bssid!r} is no BSSID")
-        expect(each.channel > 0 and each.signal in _SIGNALS, f"impossible: {each}")
+        whole = isinstance(each.bssid, bytes) and len(each.bssid) == _BSSID_OCTETS
+        expect(whole, f"{each.bssid!r} is no BSSID")
+        expect(each.signal in _SIGNALS, f"impossible: {each}")
+        expect(isinstance(each.security, Security), f"{each.security!r} is none of Security")
+        expect(
+            each.channel in _CHANNELS.get(each.band, ()), f"there is no channel {each.channel} in {each.band}"
+        )
     signals = [each.signal for each in networks]
     expect(signals == sorted(signals, reverse=True), f"not the strongest first: {signals}")
 
@@ -43,6 +53,40 @@ async def a_scan_finds_the_network(bench: Bench) -> None:
             return
     names = ", ".join(sorted(show_ssid(each) for each in seen if each)) or "none"
     expect(condition=False, why=f"{show_ssid(home.ssid)} is not among the networks found: {names}")
+
+
+@check(Wifi, "scan")
+async def a_scan_tells_how_networks_protect_themselves(bench: Bench) -> None:
+    """An open network is no protected one, and one for WPA3 only is not of an older kind."""
+    wifi, around = bench.port(Wifi), bench.environment
+    known = [
+        (network, kinds)
+        for network, kinds in (
+            (around.home, _PROTECTED if around.home and around.home.password else _OPEN),
+            (around.open_network, _OPEN),
+            (around.wpa3_network, _WPA3),
+        )
+        if network is not None
+    ]
+    seen = False
+    for each in await bench.call("Wifi.scan", wifi.scan()):
+        for network, kinds in known:
+            if each.ssid == network.ssid:
+                seen = True
+                wanted = " or ".join(sorted(kinds))
+                expect(
+                    each.security in kinds,
+                    f"{show_ssid(each.ssid)} is {each.security} in the scan, it is {wanted}",
+                )
+    if not seen:
+        not_claimed("no environment: no network whose kind is known is in the scan (home, open_network, …)")
+
+
+@check(Wifi, "address")
+async def the_address_is_one_or_empty(bench: Bench) -> None:
+    """In capital letters, and the same when asked again."""
+    wifi = bench.port(Wifi)
+    await bench.address("Wifi.address", wifi.address)
 
 
 @check(Wifi, "scan")
@@ -69,6 +113,15 @@ async def a_country_that_is_none_is_refused_with_a_hint(bench: Bench) -> None:
     """Also where the platform cannot choose: then NotSupportedError says where to set it."""
     wifi = bench.port(Wifi)
     await bench.refused("Wifi.set_country", wifi.set_country("?!"))
+
+
+@check(Wifi, "set_country", disturbs=True)
+async def a_country_is_taken_or_refused_with_a_hint(bench: Bench) -> None:
+    """A typed error says why it cannot be; in the end, the rules hold that hold everywhere."""
+    wifi = bench.port(Wifi)
+    for code in ("DE", "00"):
+        error = await bench.attempted("Wifi.set_country", wifi.set_country(code))
+        expect(error is None or error.hint, f"Wifi.set_country raised {error!r} without a hint")
 
 
 @check(Wifi, "rejoin", disturbs=True)
