@@ -23,14 +23,15 @@ def lot(bench: Bench) -> Provisioning:
 def nothing_is_left(lot: Provisioning) -> None:
     """No access point, no second interface, nothing to undo, and no program of qiot's.
 
-    But the DHCP client of a network that was kept: its lease has to be renewed, and nobody else does it.
+    But the DHCP client of a network that was kept, with its script: its lease has to be renewed, and nobody
+    else does it.
     """
     shown = run(["iw", "dev"])
     assert "type AP" not in shown
     assert "type monitor" not in shown
     assert shown.count("Interface") == 1, shown
     programs = [line for line in run(["ps", "-eo", "args"]).splitlines() if "/run/qiot" in line]
-    assert not [line for line in programs if "udhcpc" not in line], programs
+    assert not [line for line in programs if "udhcpc" not in line and "/dhcp-" not in line], programs
     undo = STATE / f"undo-{lot.radio.interface}.json"
     assert not undo.exists() or undo.read_text().strip() == "[]", undo.read_text()
 

@@ -11,12 +11,14 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 from qiot.errors import HalError, MediumError, NotSupportedError
 from qiot.hal.contract import SoftApSpec
 from qiot.hal.linux.hostapd import HostapdAccessPoint
 from qiot.hal.linux.hostapd.configuration import dnsmasq_arguments, hostapd_configuration
+from qiot.hal.linux.nl80211_answers import WirelessInterface
 from qiot.hal.linux.programs import find_program
 from qiot.hal.linux.radio import Radio
 from qiot.hal.linux.supplicant.settings import psk_of
@@ -30,7 +32,16 @@ SPEC = SoftApSpec(b'qcloud\n"softap"', PASSWORD)
 
 
 class Kernel(FakeNl80211):
-    """With a country."""
+    """With a country, and the mode of wlan0."""
+
+    mode = "managed"
+
+    async def interface(self, name: str) -> WirelessInterface:
+        return attrs.evolve(await super().interface(name), mode=self.mode)
+
+    async def set_mode(self, name: str, mode: str) -> None:
+        assert name == "wlan0"
+        self.mode = mode
 
     async def country(self) -> str:
         return "DE"
@@ -41,6 +52,7 @@ class Links:
 
     def __init__(self) -> None:
         self.held: dict[str, list[tuple[str, int]]] = {"wlan0": [("192.168.77.10", 24)], "wlan0-ap": []}
+        self.changed: list[str] = []
 
     async def addresses(self, name: str) -> list[tuple[str, int]]:
         return [*self.held[name]]
@@ -63,7 +75,10 @@ class Links:
         return name in self.held
 
     async def up(self, name: str) -> None:
-        del name
+        self.changed.append(f"{name} up")
+
+    async def down(self, name: str) -> None:
+        self.changed.append(f"{name} down")
 
 
 def settings(text: str) -> dict[str, str]:
@@ -237,6 +252,29 @@ async def test_recover_brings_the_station_back(radio: Radio, supplicant: FakeSup
     assert supplicant.asked[-2:] == ["REASSOCIATE", "STATUS"]
     assert undo_list(radio) == []
     await backend.stop()
+
+
+@pytest.mark.usefixtures("tools")
+@pytest.mark.parametrize("by", ["stop", "recover"])
+async def test_what_a_killed_hostapd_left_becomes_a_station_again_before_its_address_comes(
+    radio: Radio, supplicant: FakeSupplicant, by: str
+) -> None:
+    kernel, links = radio.nl80211, radio.links
+    assert isinstance(kernel, Kernel)
+    assert isinstance(links, Links)
+    backend = HostapdAccessPoint(radio)
+    await backend.start(SPEC, "wlan0", 2437)
+    supplicant.current = None
+    kernel.mode = "ap"
+    links.changed.clear()
+    if by == "recover":
+        await radio.undo.recover()
+    await backend.stop()
+    assert kernel.mode == "managed"
+    assert links.changed[:2] == ["wlan0 down", "wlan0 up"]
+    assert await addresses(radio, "wlan0") == [("192.168.77.10", 24)]
+    assert supplicant.asked[-2:] == ["REASSOCIATE", "STATUS"]
+    assert undo_list(radio) == []
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ __all__ = ["Aside"]
 log = get_logger()
 
 _ASIDE: Final = "station-aside"
+_LENT: Final = "interface-lent"
 _JOINED: Final = "COMPLETED"
 _IDLE: Final = frozenset({"DISCONNECTED", "INACTIVE", "INTERFACE_DISABLED"})
 
@@ -35,7 +36,9 @@ class Aside:
         self._daemon = Daemon(radio)
         self._dhcp = Dhcp(radio)
         self._change: Change | None = None
+        self._lent: Change | None = None
         radio.undo.register(_ASIDE, self._restore)
+        radio.undo.register(_LENT, self._take_back)
 
     async def step(self, *, wholly: bool) -> None:
         """Let wpa_supplicant leave its network.
@@ -55,14 +58,34 @@ class Aside:
         self._daemon.let_go()
         if wholly:
             await self._dhcp.leave()
+            self._lent = await self._radio.undo.note(_LENT)
 
     async def come_back(self) -> None:
         """Begin to be in the earlier network again. Idempotent."""
+        if self._lent is not None:
+            await self._take_back(self._lent)
+            lent, self._lent = self._lent, None
+            await self._radio.undo.forget(lent)
         await self._dhcp.restore()
         if self._change is not None:
             await self._restore(self._change)
             change, self._change = self._change, None
             await self._radio.undo.forget(change)
+
+    async def _take_back(self, _change: Change) -> None:
+        """Make the interface a station's again; nothing where it is.
+
+        hostapd does so when it ends, but not when it is killed, also by the pipe to a reader that was. And
+        wpa_supplicant, which has never let go of the interface, does not look.
+        """
+        interface = self._radio.interface
+        if (await self._radio.nl80211.interface(interface)).mode != "ap":
+            return
+        await self._radio.links.down(interface)
+        try:
+            await self._radio.nl80211.set_mode(interface, "managed")
+        finally:
+            await self._radio.links.up(interface)
 
     async def _restore(self, change: Change) -> None:
         if change.facts["path"]:
