@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import pytest
 
 from qiot.finishing import cancellable, finish
 
 
-async def test_it_gives_the_result_and_the_error() -> None:
+@pytest.mark.parametrize("do", [finish, cancellable])
+async def test_it_gives_the_result_and_the_error(
+    do: Callable[[Coroutine[Any, Any, str]], Awaitable[str]],
+) -> None:
     async def work(error: Exception | None) -> str:
         await asyncio.sleep(0)
         if error is not None:
             raise error
         return "done"
 
-    assert await finish(work(None)) == "done"
+    assert await do(work(None)) == "done"
     with pytest.raises(ValueError, match="no good"):
-        await finish(work(ValueError("no good")))
+        await do(work(ValueError("no good")))
 
 
 async def test_every_cancellation_waits_for_the_end() -> None:
@@ -76,15 +81,3 @@ async def test_a_swallowed_cancellation_arrives() -> None:
         with pytest.raises(asyncio.CancelledError):
             await caller
     assert ended == ["swallowed", "swallowed"]
-
-
-async def test_what_is_cancellable_gives_its_result_and_its_error() -> None:
-    async def work(error: Exception | None) -> str:
-        await asyncio.sleep(0)
-        if error is not None:
-            raise error
-        return "done"
-
-    assert await cancellable(work(None)) == "done"
-    with pytest.raises(ValueError, match="no good"):
-        await cancellable(work(ValueError("no good")))
