@@ -199,7 +199,7 @@ async def test_beside_a_joined_station(bench: Bench, tmp_path: Path) -> None:
         heard = await hear(sniffer, lambda heard: min(map(len, bursts(heard, sender))) >= len(BURST))
         await sending
         own = octets(device.address)
-        assert not [frame for frame in heard if parse_header(frame.data).source == own]
+        assert not [frame for frame in heard if parse_header(frame.data).transmitter == own]
         assert (await radio.nl80211.interface("wlan0")).ssid == home.ssid
     to_ap, from_ap = bursts(heard, sender)
     assert [length - 78 for length in to_ap] == BURST
