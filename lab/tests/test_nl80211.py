@@ -17,7 +17,7 @@ from qiot.hal.linux.links import Links
 from qiot.hal.linux.nl80211 import Nl80211
 from qiot.hal.linux.probe import capabilities_of
 from qiot.hal.linux.scan import networks_of
-from qiot.model import Band, Reason, Security
+from qiot.model import Band, Network, Reason, Security
 
 from lab.support.bench import Bench
 from lab.support.programs import run
@@ -65,8 +65,12 @@ async def test_every_kind_of_network_is_told(bench: Bench, wireless: Nl80211, li
             name=f"home{channel}",
         )
     await links.up("wlan0")
-    found = networks_of(await wireless.scan("wlan0", ssids=[b""], timeout=30))
-    told = {each.ssid: each for each in found}
+    told: dict[bytes, Network] = {}
+    for _ in range(3):  # one that hides is told by its beacons alone, which a look may miss
+        found = networks_of(await wireless.scan("wlan0", ssids=[b""], timeout=30))
+        told |= {each.ssid: each for each in found}
+        if len(told) == len(kinds):
+            break
     assert {ssid: (each.security, each.channel, each.band) for ssid, each in told.items()} == {
         b"open": (Security.OPEN, 1, Band.GHZ_2_4),
         b"wpa2": (Security.WPA2, 6, Band.GHZ_2_4),
