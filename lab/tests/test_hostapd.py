@@ -234,9 +234,8 @@ async def test_killed_and_recovered(bench: Bench, point: str) -> None:
     until(reached, f"it is at {point}", 60, every=0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    if point.endswith(
-        "too"
-    ):  # as by the pipe that nobody reads any more; then the interface stays an access point's
+    if point.endswith("too"):
+        # As by the pipe that nobody reads any more; it leaves the interface in its mode.
         run(["pkill", "-KILL", "-f", "hostapd /run/qiot/"], check=False)
     async with running():
         await asyncio.to_thread(is_in, supplicant, home)

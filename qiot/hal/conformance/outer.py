@@ -17,6 +17,7 @@ import attrs
 
 from qiot.errors import ConfigurationError
 from qiot.hal.conformance.check import Check, Outcome, Result
+from qiot.hal.conformance.children import child_environment
 
 __all__ = ["Job", "run_job"]
 
@@ -69,14 +70,13 @@ class _Worker:
         self._buffer = b""
         self._reading, writing = os.pipe()
         command = [sys.executable, "-m", "qiot.hal.conformance.worker", str(writing)]
-        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)  # noqa: PTH109 - what "" stands for
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,
             stdin=subprocess.PIPE,
             stdout=2,  # what the platform prints is no result
             pass_fds=[writing],
             start_new_session=True,  # a Ctrl-C comes here; the worker is told, and closes the platform
-            env={**os.environ, "PYTHONPATH": paths},
+            env=child_environment(),
         )
         os.close(writing)
         text = json.dumps(

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from qiot.errors import QiotError
+from qiot.hal.conformance.children import child_environment
 from qiot.hal.contract import Platform, Role, SoftAp, SoftApSpec, Wifi
 from qiot.hal.registry import open_platform
 from qiot.model import Credentials, Secret
@@ -42,7 +43,6 @@ async def left_by(specs: Sequence[str], role: Role, network: Credentials | SoftA
         "channel": network.channel if isinstance(network, SoftApSpec) else 0,
         "seconds": seconds,
     }
-    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)  # noqa: PTH109 - what "" stands for
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -50,7 +50,7 @@ async def left_by(specs: Sequence[str], role: Role, network: Credentials | SoftA
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": paths},
+        env=child_environment(),
     )
     if process.stdin is None or process.stdout is None:
         raise AssertionError("both were asked for")
